@@ -1,0 +1,27 @@
+//! Decides. Pure: no I/O, no async, no clock, no randomness, and it cannot fail.
+//!
+//! Everything Lamplighter does to a fleet starts here as a value. `now` always comes in as an argument,
+//! what a look saw comes in as a [`sight::Look`], and what comes out is a [`decision::Decision`]: the next
+//! state, the effects that carry it out, and `because`, the operator's sentence.
+
+pub mod backoff;
+pub mod blindness;
+pub mod brake;
+pub mod breaker;
+pub mod decision;
+pub mod digest;
+pub mod health;
+pub mod hold;
+pub mod moment;
+pub mod name;
+pub mod notice;
+pub mod policy;
+pub mod recovery;
+pub mod report;
+pub mod settings;
+pub mod sight;
+pub mod spec;
+pub mod watch;
+
+pub use moment::Moment;
+pub use name::{AppName, EnvName, HostAddress, Mailbox, ServiceId};

@@ -1,0 +1,51 @@
+//! What one sweep amounted to.
+
+use serde::{Deserialize, Serialize};
+
+/// The report of one sweep over one shard or, added up, over an env.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct SweepReport {
+    /// The sweep's number: its scheduled time divided by the interval.
+    pub tick: u64,
+    /// Services a look was taken at, whatever it saw.
+    pub checked: u32,
+    /// Of these, up.
+    pub healthy: u32,
+    /// Of these, down.
+    pub unhealthy: u32,
+    /// Of these, unreachable.
+    pub unreachable: u32,
+    /// Services left to `recover`: a restart is under way or being waited for.
+    pub restarting: u32,
+    /// Services not looked at: not ready, held, updating, or out of time.
+    pub skipped: u32,
+    /// Services that were healthy when the sweep began.
+    pub were_healthy: u32,
+    /// Of these, not up now. What the blindness guard counts.
+    pub turned_bad: u32,
+    /// How long it took, in milliseconds.
+    pub duration_ms: u64,
+}
+
+impl SweepReport {
+    /// Adds another shard's report of the same tick; the slowest shard's duration counts.
+    pub fn add(&mut self, other: &SweepReport) {
+        self.tick = self.tick.max(other.tick);
+        self.checked += other.checked;
+        self.healthy += other.healthy;
+        self.unhealthy += other.unhealthy;
+        self.unreachable += other.unreachable;
+        self.restarting += other.restarting;
+        self.skipped += other.skipped;
+        self.were_healthy += other.were_healthy;
+        self.turned_bad += other.turned_bad;
+        self.duration_ms = self.duration_ms.max(other.duration_ms);
+    }
+
+    /// True if every service looked at was up and none was left out for lack of time or health.
+    #[must_use]
+    pub fn all_healthy(&self) -> bool {
+        self.checked == self.healthy && self.restarting == 0
+    }
+}
