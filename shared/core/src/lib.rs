@@ -4,6 +4,8 @@
 //! what a look saw comes in as a [`sight::Look`], and what comes out is a [`decision::Decision`]: the next
 //! state, the effects that carry it out, and `because`, the operator's sentence.
 
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
 pub mod backoff;
 pub mod blindness;
 pub mod brake;
@@ -21,6 +23,7 @@ pub mod report;
 pub mod settings;
 pub mod sight;
 pub mod spec;
+pub mod sweep;
 pub mod watch;
 
 pub use moment::Moment;

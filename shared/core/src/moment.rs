@@ -99,7 +99,7 @@ pub fn spoken(duration: Duration) -> String {
         0 if millis == 0 => "0 s".to_owned(),
         0 => format!("{millis} ms"),
         1..=119 => format!("{seconds} s"),
-        120..=7199 if seconds % 60 == 0 => format!("{} min", seconds / 60),
+        120..=7199 if seconds.is_multiple_of(60) => format!("{} min", seconds / 60),
         120..=7199 => format!("{} min {} s", seconds / 60, seconds % 60),
         7200..=172_799 => match (seconds / 3600, seconds % 3600 / 60) {
             (hours, 0) => format!("{hours} h"),
@@ -114,7 +114,11 @@ pub fn spoken(duration: Duration) -> String {
 /// # Errors
 /// A sentence that names the text and the accepted forms.
 pub fn parse_duration(text: &str) -> Result<Duration, String> {
-    let wrong = || format!("`{text}` is not a duration; write a number and a unit, such as `500ms`, `5s`, `10min`, `1h` or `2d`");
+    let wrong = || {
+        format!(
+            "`{text}` is not a duration; write a number and a unit, such as `500ms`, `5s`, `10min`, `1h` or `2d`"
+        )
+    };
     let trimmed = text.trim();
     let digits = trimmed.find(|c: char| !c.is_ascii_digit()).ok_or_else(wrong)?;
     let number: u64 = trimmed[..digits].parse().map_err(|_| wrong())?;
@@ -157,7 +161,7 @@ pub mod duration_text {
     pub fn written(duration: Duration) -> String {
         let millis = duration.as_millis();
         for (unit, size) in [("d", 86_400_000), ("h", 3_600_000), ("min", 60_000), ("s", 1_000)] {
-            if millis >= size && millis % size == 0 {
+            if millis >= size && millis.is_multiple_of(size) {
                 return format!("{}{unit}", millis / size);
             }
         }
@@ -171,7 +175,14 @@ mod tests {
 
     #[test]
     fn durations_are_read_as_they_are_written() {
-        for (text, millis) in [("0ms", 0), ("500ms", 500), ("5s", 5_000), ("10min", 600_000), ("1h", 3_600_000), ("2d", 172_800_000)] {
+        for (text, millis) in [
+            ("0ms", 0),
+            ("500ms", 500),
+            ("5s", 5_000),
+            ("10min", 600_000),
+            ("1h", 3_600_000),
+            ("2d", 172_800_000),
+        ] {
             let duration = parse_duration(text).unwrap();
             assert_eq!(duration, Duration::from_millis(millis), "{text}");
             assert_eq!(duration_text::written(duration), text);
@@ -184,9 +195,16 @@ mod tests {
 
     #[test]
     fn durations_are_spoken_in_two_units_at_most() {
-        for (seconds, words) in
-            [(0, "0 s"), (8, "8 s"), (119, "119 s"), (120, "2 min"), (130, "2 min 10 s"), (7200, "2 h"), (9000, "2 h 30 min"), (200_000, "2 days")]
-        {
+        for (seconds, words) in [
+            (0, "0 s"),
+            (8, "8 s"),
+            (119, "119 s"),
+            (120, "2 min"),
+            (130, "2 min 10 s"),
+            (7200, "2 h"),
+            (9000, "2 h 30 min"),
+            (200_000, "2 days"),
+        ] {
             assert_eq!(spoken(Duration::from_secs(seconds)), words);
         }
         assert_eq!(spoken(Duration::from_millis(20)), "20 ms");

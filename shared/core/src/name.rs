@@ -178,7 +178,13 @@ impl FromStr for HostAddress {
     type Err = BadName;
 
     fn from_str(text: &str) -> Result<Self, BadName> {
-        let bad = || BadName::new(text, "a host address", "write `203.0.113.7`, `vps.example.com:2222` or `[2001:db8::7]:22`");
+        let bad = || {
+            BadName::new(
+                text,
+                "a host address",
+                "write `203.0.113.7`, `vps.example.com:2222` or `[2001:db8::7]:22`",
+            )
+        };
         let (host, port) = if let Some(rest) = text.strip_prefix('[') {
             let (host, rest) = rest.split_once(']').ok_or_else(bad)?;
             host.parse::<std::net::Ipv6Addr>().map_err(|_| bad())?;

@@ -39,8 +39,12 @@ pub const MAX_DURATION: Duration = Duration::from_secs(86_400);
 pub const MAX_COUNT: u32 = 1_000;
 
 const _: () = assert!(BACKOFF_BASE.as_millis() < BACKOFF_CAP.as_millis(), "the backoff must be able to grow");
-const _: () = assert!(BACKOFF_CAP.as_millis() < BREAKER_COOLDOWN.as_millis(), "an open breaker waits longer than any backoff");
-const _: () = assert!(FLAPPING_RESTARTS > BREAKER_THRESHOLD, "plain failures open the breaker before flapping does");
+const _: () = assert!(
+    BACKOFF_CAP.as_millis() < BREAKER_COOLDOWN.as_millis(),
+    "an open breaker waits longer than any backoff"
+);
+const _: () =
+    assert!(FLAPPING_RESTARTS > BREAKER_THRESHOLD, "plain failures open the breaker before flapping does");
 
 /// When the first restart of an incident is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]

@@ -74,7 +74,10 @@ impl Settings {
     /// The first problem, as `key: sentence`.
     pub fn check(&self) -> Result<(), String> {
         if !(EVERY_MIN..=EVERY_MAX).contains(&self.every) {
-            return Err(format!("every: `{}` is out of range; choose from `5s` to `1h`", duration_text::written(self.every)));
+            return Err(format!(
+                "every: `{}` is out of range; choose from `5s` to `1h`",
+                duration_text::written(self.every)
+            ));
         }
         if !(1..=CONCURRENCY_MAX).contains(&self.concurrency) {
             return Err(format!("concurrency: choose from 1 to {CONCURRENCY_MAX}"));

@@ -7,8 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::moment::Moment;
 
-/// Most text kept of what a host said, in bytes. More would crowd the table and the letter.
-pub const MAX_EVIDENCE_BYTES: usize = 2_048;
+/// Most text kept of what a host said, in bytes. More would crowd the letter, and every further KiB in the outbox
+/// costs two more write units a transition.
+pub const MAX_EVIDENCE_BYTES: usize = 1_024;
 
 /// One look: what it saw, when, and what was learned on the way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,7 +51,8 @@ impl TryFrom<String> for ProcessId {
     type Error = &'static str;
 
     fn try_from(text: String) -> Result<Self, Self::Error> {
-        let clean = (1..=64).contains(&text.len()) && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c));
+        let clean = (1..=64).contains(&text.len())
+            && text.chars().all(|c| c.is_ascii_alphanumeric() || "-.:".contains(c));
         if clean { Ok(Self(text)) } else { Err("a process id is 1 to 64 letters, digits, `-`, `.` or `:`") }
     }
 }
@@ -94,7 +96,7 @@ impl<K> Fault<K> {
 }
 
 /// Most characters of a fault's detail: it stands in one line of a table.
-pub const MAX_DETAIL_CHARS: usize = 200;
+pub const MAX_DETAIL_CHARS: usize = 120;
 
 impl<K: fmt::Display> fmt::Display for Fault<K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -256,7 +258,11 @@ impl GuardParts {
     /// The parts the host lacks, in the operator's words; `None` if all were in force.
     #[must_use]
     pub fn missing(self) -> Option<String> {
-        let parts = [(self.lock, "no lock"), (self.action_no, "no action record"), (self.process, "no process check")];
+        let parts = [
+            (self.lock, "no lock"),
+            (self.action_no, "no action record"),
+            (self.process, "no process check"),
+        ];
         let missing: Vec<&str> = parts.iter().filter(|(held, _)| !held).map(|(_, words)| *words).collect();
         if missing.is_empty() { None } else { Some(missing.join(", ")) }
     }
@@ -284,8 +290,13 @@ pub fn one_line(text: &str, max_chars: usize) -> String {
 /// Makes hostile text safe for several lines: as [`one_line`], line by line, the last `max_bytes` of it.
 #[must_use]
 pub fn evidence(text: &str) -> Option<String> {
-    let lines: Vec<String> =
-        text.lines().rev().take(20).map(|line| one_line(&strip_escapes(line), MAX_DETAIL_CHARS)).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<String> = text
+        .lines()
+        .rev()
+        .take(20)
+        .map(|line| one_line(&strip_escapes(line), MAX_DETAIL_CHARS))
+        .filter(|line| !line.is_empty())
+        .collect();
     let mut kept = Vec::new();
     let mut bytes = 0;
     for line in lines {
@@ -319,7 +330,8 @@ fn strip_escapes(line: &str) -> String {
 }
 
 fn is_printable(c: char) -> bool {
-    let invisible = matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+    let invisible =
+        matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
     !(c.is_control() || invisible)
 }
 
@@ -347,6 +359,9 @@ mod tests {
     #[test]
     fn what_the_guard_lacks_is_said() {
         assert_eq!(GuardParts::ALL.missing(), None);
-        assert_eq!(GuardParts { lock: true, ..GuardParts::default() }.missing().unwrap(), "no action record, no process check");
+        assert_eq!(
+            GuardParts { lock: true, ..GuardParts::default() }.missing().unwrap(),
+            "no action record, no process check"
+        );
     }
 }

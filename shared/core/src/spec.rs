@@ -212,7 +212,12 @@ impl<'de> Deserialize<'de> for HttpCheck {
             }
         }
         let full = from.deserialize_any(UrlOrFull)?;
-        let within = full.within.as_deref().map(crate::moment::parse_duration).transpose().map_err(D::Error::custom)?;
+        let within = full
+            .within
+            .as_deref()
+            .map(crate::moment::parse_duration)
+            .transpose()
+            .map_err(D::Error::custom)?;
         let check = HttpCheck { url: full.url, status: full.status, contains: full.contains, within };
         check.validate().map_err(D::Error::custom)?;
         Ok(check)
@@ -224,14 +229,23 @@ impl HttpCheck {
         let rest = self.url.strip_prefix("http://").or_else(|| self.url.strip_prefix("https://"));
         let authority = rest.map(|rest| rest.split(['/', '?', '#']).next().unwrap_or_default());
         match authority {
-            None | Some("") => return Err("an `http` check needs a URL that begins with `http://` or `https://` and names a host".to_owned()),
+            None | Some("") => {
+                return Err(
+                    "an `http` check needs a URL that begins with `http://` or `https://` and names a host"
+                        .to_owned(),
+                );
+            }
             Some(authority) if authority.contains('@') => {
                 return Err("an `http` check's URL must not carry a user name or password; they would be shown in letters and pages".to_owned());
             }
             Some(_) => {}
         }
-        if self.url.len() > MAX_URL_BYTES || self.url.chars().any(|c| c.is_ascii_control() || c == ' ' || c == '\\') {
-            return Err(format!("an `http` check's URL is at most {MAX_URL_BYTES} bytes, without spaces, backslashes or control characters"));
+        if self.url.len() > MAX_URL_BYTES
+            || self.url.chars().any(|c| c.is_ascii_control() || c == ' ' || c == '\\')
+        {
+            return Err(format!(
+                "an `http` check's URL is at most {MAX_URL_BYTES} bytes, without spaces, backslashes or control characters"
+            ));
         }
         if self.status.is_some_and(|status| !(100..=599).contains(&status)) {
             return Err("an HTTP status is a number from 100 to 599".to_owned());
@@ -266,7 +280,9 @@ impl TryFrom<String> for Command {
         if acceptable {
             Ok(Self(text))
         } else {
-            Err(format!("a command is one line of 1 to {MAX_COMMAND_BYTES} bytes, without control characters"))
+            Err(format!(
+                "a command is one line of 1 to {MAX_COMMAND_BYTES} bytes, without control characters"
+            ))
         }
     }
 }
@@ -334,25 +350,41 @@ impl ServiceSpec {
         }
         for key in &self.host_key {
             let mut words = key.split_ascii_whitespace();
-            let known = words.next().is_some_and(|kind| kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-") || kind.starts_with("sk-"));
-            let blob = words.next().is_some_and(|blob| blob.len() >= 16 && blob.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c)));
+            let known = words.next().is_some_and(|kind| {
+                kind.starts_with("ssh-") || kind.starts_with("ecdsa-sha2-") || kind.starts_with("sk-")
+            });
+            let blob = words.next().is_some_and(|blob| {
+                blob.len() >= 16 && blob.chars().all(|c| c.is_ascii_alphanumeric() || "+/=".contains(c))
+            });
             if !(known && blob) || key.len() > MAX_COMMAND_BYTES {
-                return bad("host_key", "write a public key as `ssh-ed25519 AAAA…`; `lamplighter doctor` prints it".to_owned());
+                return bad(
+                    "host_key",
+                    "write a public key as `ssh-ed25519 AAAA…`; `lamplighter doctor` prints it".to_owned(),
+                );
             }
         }
         if self.needs_commands() && self.transport == Transport::Ssh {
             if self.user.is_none() {
-                return bad("user", "missing; an SSH host needs a login, such as `user = \"deploy\"`".to_owned());
+                return bad(
+                    "user",
+                    "missing; an SSH host needs a login, such as `user = \"deploy\"`".to_owned(),
+                );
             }
             if self.key.is_none() {
-                return bad("key", "missing; an SSH host needs a private key, such as `key = \"file:keys/prod_ed25519\"`".to_owned());
+                return bad(
+                    "key",
+                    "missing; an SSH host needs a private key, such as `key = \"file:keys/prod_ed25519\"`"
+                        .to_owned(),
+                );
             }
             if self.host_key.is_empty() && self.known_hosts.is_none() {
                 return bad("host_key", "missing; pin the host's key or name a `known_hosts` file; `lamplighter doctor` prints the line to add".to_owned());
             }
         }
         if let Some(update) = &self.update {
-            let path_ok = update.dir.starts_with('/') && !update.dir.chars().any(char::is_control) && update.dir.len() <= 512;
+            let path_ok = update.dir.starts_with('/')
+                && !update.dir.chars().any(char::is_control)
+                && update.dir.len() <= 512;
             if !path_ok {
                 return bad("update.dir", "write the absolute path of the checkout on the host".to_owned());
             }
@@ -362,7 +394,11 @@ impl ServiceSpec {
                 && !update.branch.contains("..")
                 && update.branch.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
             if !branch_ok {
-                return bad("update.branch", "a branch is letters, digits, `.`, `_`, `-` and `/`, beginning with a letter or digit".to_owned());
+                return bad(
+                    "update.branch",
+                    "a branch is letters, digits, `.`, `_`, `-` and `/`, beginning with a letter or digit"
+                        .to_owned(),
+                );
             }
         }
         Ok(())

@@ -106,7 +106,13 @@ pub struct Incident {
     pub told: bool,
     /// Restarts made in it.
     pub restarts: u32,
+    /// What came of the last of them, oldest first, at most [`MAX_TRIED`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tried: Vec<String>,
 }
+
+/// Restarts of an incident whose outcome is remembered: as many as open a breaker by default.
+pub const MAX_TRIED: usize = 3;
 
 /// What is remembered of one service: enough to decide, from this and one look, what comes next.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -179,7 +185,7 @@ pub struct Totals {
     /// Sweeps of its shard in which it was not looked at.
     #[serde(skip_serializing_if = "is_zero_u64")]
     pub missed: u64,
-    /// Looks that found it not up.
+    /// Incidents that began. (Looks that find a service still down change nothing and are not written.)
     #[serde(skip_serializing_if = "is_zero_u64")]
     pub failures: u64,
     /// Incidents that ended.
