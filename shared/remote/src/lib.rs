@@ -1,1 +1,122 @@
-//! Placeholder until the crate's first commit.
+//! Reaches a host: over SSH, HTTP and TCP, or as a process of this machine.
+//!
+//! The only crate that knows SSH as a client, and the only one that writes shell text (in one file, `shell`).
+//! Everything a host says is hostile text: capped while it is read, limited in time, cleaned before it is shown.
+//! A look never fails: whatever goes wrong is itself something that was seen.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+pub mod network;
+pub mod survey;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use lamplighter_core::EnvName;
+use lamplighter_core::moment::Moment;
+use lamplighter_core::sight::{Fault, Look, NotLooked, ProcessId, RestartOutcome, UnreachableKind};
+use lamplighter_core::spec::ServiceSpec;
+
+use network::Network;
+
+/// Live connections kept by default: at 100 KiB each, a tenth of a small server's memory at the very most.
+pub const DEFAULT_KEPT_CONNECTIONS: usize = 1_024;
+
+/// How hosts are reached.
+#[derive(Debug, Clone)]
+pub struct RemoteConfig {
+    /// The directory that `file:` keys and `known_hosts` files are relative to: where the configuration lies.
+    pub base_dir: PathBuf,
+    /// Whether connections outlive the look that made them.
+    pub pool: Pool,
+    /// Networks that checks may reach although they are private or this machine's own: the operator's explicit list.
+    pub allowed_networks: Vec<Network>,
+}
+
+impl RemoteConfig {
+    /// Keys relative to `base_dir`, connections kept, no private network allowed.
+    #[must_use]
+    pub fn new(base_dir: impl Into<PathBuf>) -> Self {
+        Self {
+            base_dir: base_dir.into(),
+            pool: Pool::Keep { most: DEFAULT_KEPT_CONNECTIONS },
+            allowed_networks: Vec::new(),
+        }
+    }
+}
+
+/// Whether connections outlive the look that made them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pool {
+    /// Kept between sweeps, at most so many; the longest unused goes first.
+    Keep {
+        /// Most live connections that are kept.
+        most: usize,
+    },
+    /// Each look and restart makes its own: for homes that sleep between sweeps.
+    None,
+}
+
+/// The means of reaching hosts could not be set up.
+#[derive(Debug, thiserror::Error)]
+pub enum RemoteError {
+    /// The HTTP client that checks use could not be built.
+    #[error("the client for HTTP checks could not be set up")]
+    Http(#[source] reqwest::Error),
+}
+
+/// Reaches hosts. Cheap to clone: all clones share connections, keys and the HTTP client.
+#[derive(Debug, Clone)]
+pub struct Remote {}
+
+/// One restart as the host guard needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct RestartOrder<'a> {
+    /// The env that the service belongs to: action numbers are counted per env and service.
+    pub env: &'a EnvName,
+    /// The action's number: the host refuses it if it has seen it, or a higher one, before.
+    pub action_no: u64,
+    /// The run of the service that was judged; another run is left alone. `None` restarts whatever runs.
+    pub process: Option<&'a ProcessId>,
+}
+
+impl Remote {
+    /// Sets up the means of reaching hosts. Reaches none yet.
+    ///
+    /// # Errors
+    /// If the HTTP client cannot be built.
+    pub fn new(config: RemoteConfig) -> Result<Remote, RemoteError> {
+        let _ = config;
+        Ok(Remote {})
+    }
+
+    /// Looks at a service once. Never fails: every failure is a sight. `limit` clips the policy's own limits.
+    pub async fn look(&self, spec: &ServiceSpec, began: Moment, limit: Duration) -> Look {
+        let _ = (spec, limit);
+        Look::not_taken(began, NotLooked::OurFault)
+    }
+
+    /// Looks as [`Remote::look`] does, and learns which run of the service is there even if it is up.
+    pub async fn look_closely(&self, spec: &ServiceSpec, began: Moment, limit: Duration) -> Look {
+        self.look(spec, began, limit).await
+    }
+
+    /// Restarts a service under the host's guard. `limit` clips the whole of it, connecting included.
+    pub async fn restart(
+        &self,
+        spec: &ServiceSpec,
+        order: &RestartOrder<'_>,
+        limit: Duration,
+    ) -> RestartOutcome {
+        let _ = (spec, order, limit);
+        RestartOutcome::NotSent(Fault::new(UnreachableKind::Connect, "not reachable yet"))
+    }
+
+    /// Ends every connection in good order.
+    pub async fn close(&self) {}
+
+    /// How many live connections are kept.
+    #[must_use]
+    pub fn connections(&self) -> usize {
+        0
+    }
+}
