@@ -1,0 +1,89 @@
+//! The ways a letter can travel.
+
+use std::path::PathBuf;
+
+use lamplighter_core::Mailbox;
+
+use crate::folder::Folder;
+use crate::letter::Letter;
+use crate::mail;
+use crate::smtp::{Smtp, SmtpSettings};
+
+/// How letters travel.
+#[derive(Debug, Clone)]
+pub enum Post {
+    /// To a mail server.
+    Smtp(Smtp),
+    /// Into a folder, as `.eml` files, where no mail server is configured.
+    Folder(Folder),
+}
+
+/// Settings that cannot work: what, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{key}`: {problem}")]
+pub struct BadPost {
+    /// The setting at fault.
+    pub key: &'static str,
+    /// What is wrong and what to do.
+    pub problem: String,
+}
+
+impl BadPost {
+    pub(crate) fn new(key: &'static str, problem: impl Into<String>) -> Self {
+        Self { key, problem: problem.into() }
+    }
+}
+
+/// A letter that was not delivered.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SendError {
+    /// The way is blocked, by the network, the server's mood or our settings: the letter is good, try again.
+    #[error("not delivered yet: {0}")]
+    Later(String),
+    /// The server will never take this letter for this recipient: log it, do not retry for ever.
+    #[error("refused for good: {0}")]
+    Refused(String),
+}
+
+impl Post {
+    /// Letters go to the mail server that `settings` names. Nothing is sent yet; certificates are read now.
+    ///
+    /// # Errors
+    /// The setting that cannot work.
+    pub fn smtp(settings: SmtpSettings) -> Result<Post, BadPost> {
+        Smtp::new(settings).map(Post::Smtp)
+    }
+
+    /// Letters become files in `dir`, which is made when the first is written.
+    ///
+    /// # Errors
+    /// If `from` is no address a letter can carry.
+    pub fn folder(dir: PathBuf, from: &Mailbox) -> Result<Post, BadPost> {
+        let from = mail::address(from)
+            .map_err(|error| BadPost::new("from", format!("`{from}` cannot send mail: {error}")))?;
+        Ok(Post::Folder(Folder::new(dir, from)))
+    }
+
+    /// Delivers one letter, once. `Ok` means the next hop has taken responsibility for it. A letter whose outcome was
+    /// not seen counts as not delivered: sent again it carries the same id.
+    ///
+    /// # Errors
+    /// Whether to try again, and why; in one line, without secrets.
+    pub async fn send(&self, letter: &Letter) -> Result<(), SendError> {
+        match self {
+            Post::Smtp(smtp) => smtp.send(letter).await,
+            Post::Folder(folder) => folder.send(letter).await,
+        }
+    }
+
+    /// Goes the whole way without a letter: connection, encryption, login; or whether the folder can be written.
+    ///
+    /// # Errors
+    /// The step that failed and the reason, in one line, without secrets.
+    pub async fn check(&self) -> Result<(), SendError> {
+        match self {
+            Post::Smtp(smtp) => smtp.check().await,
+            Post::Folder(folder) => folder.check().await,
+        }
+    }
+}
