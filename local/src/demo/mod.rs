@@ -1,0 +1,10 @@
+//! The newcomer's first minute: a small fleet of demo hosts in this process, and weather that breaks them.
+
+pub mod host;
+pub mod key;
+mod plain;
+mod sandbox;
+pub mod systemd;
+
+pub use host::{Counts, DemoHost, DemoHostSettings};
+pub use key::ClientKey;
