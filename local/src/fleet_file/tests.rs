@@ -1,0 +1,3 @@
+//! What a fleet file means, and what is said of one that means nothing.
+
+use super::*;
