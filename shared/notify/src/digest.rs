@@ -15,7 +15,7 @@ const MAX_ROW_CHARS: usize = 140;
 /// What is told first, and under which heading.
 const ORDER: [(NoticeKind, &str, &str); 4] = [
     (NoticeKind::Blind, "Restarts paused", "paused"),
-    (NoticeKind::BreakerOpen, "Not coming back, restarts have stopped", "not coming back"),
+    (NoticeKind::BreakerOpen, "Not restarted any more", "not restarted any more"),
     (NoticeKind::Down, "Down", "down"),
     (NoticeKind::Recovered, "Recovered", "recovered"),
 ];

@@ -7,7 +7,8 @@ const STYLE: &str = "\
 :root{color-scheme:light dark;supported-color-schemes:light dark}\
 @media (prefers-color-scheme:dark){\
 .back{background:#14161a!important}\
-.card{background:#1e2127!important;color:#e6e8eb!important;border-color:#343942!important}\
+.card{background:#1e2127!important;color:#e6e8eb!important;border-left-color:#343942!important;\
+border-right-color:#343942!important;border-bottom-color:#343942!important}\
 .dim{color:#a3abb6!important}\
 .code{background:#14161a!important;color:#e6e8eb!important;border-color:#343942!important}\
 .link{color:#7fb4ff!important}\
@@ -76,7 +77,7 @@ fn render_block(block: &Block) -> String {
                 .iter()
                 .map(|item| format!("<li style=\"overflow-wrap:anywhere\">{}</li>\n", escape(item)))
                 .collect();
-            format!("{}<ol style=\"margin:0;padding-left:22px\">\n{items}</ol>\n", render_heading(heading))
+            format!("{}<ul style=\"margin:0;padding-left:22px\">\n{items}</ul>\n", render_heading(heading))
         }
         Block::Quote { heading, lines } => {
             format!(

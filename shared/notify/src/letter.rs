@@ -16,7 +16,8 @@ pub struct Letter {
     pub message_id: String,
     /// The letter this one answers, for mail clients that look no further.
     pub in_reply_to: Option<String>,
-    /// The thread's root first, then the letter that opened it. Letters with a common root form one thread.
+    /// The thread's root first, then the letter that most likely opened it. The root is a letter nobody ever gets;
+    /// mail clients join those who name a common one, also when the letter that opened the thread went to others.
     pub references: Vec<String>,
     /// Who reads it.
     pub to: Mailbox,

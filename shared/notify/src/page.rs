@@ -31,7 +31,7 @@ pub(crate) enum Block {
     Facts(Vec<(&'static str, String)>),
     /// Prose under a heading.
     Prose { heading: String, text: String },
-    /// Things in order under a heading.
+    /// Things that say their own number, oldest first, under a heading.
     Steps { heading: &'static str, items: Vec<String> },
     /// What a service wrote, line by line. Hostile text.
     Quote { heading: &'static str, lines: Vec<String> },

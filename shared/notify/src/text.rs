@@ -20,8 +20,8 @@ pub(crate) fn render(page: &Page) -> String {
             }
             Block::Steps { heading, items } => {
                 line(&mut out, heading);
-                for (number, item) in items.iter().enumerate() {
-                    fold(&mut out, item, &format!("{INDENT}{}. ", number + 1), "     ");
+                for item in items {
+                    fold(&mut out, item, &format!("{INDENT}- "), &format!("{INDENT}{INDENT}"));
                 }
             }
             Block::Quote { heading, lines } => {
@@ -97,17 +97,16 @@ mod tests {
 
     #[test]
     fn long_prose_is_folded_at_spaces_and_never_inside_a_word() {
+        let long = "x".repeat(100);
+        let prose = format!("{} {long} {}", ["lantern"; 20].join(" "), ["lantern"; 20].join(" "));
         let mut out = String::new();
-        fold(
-            &mut out,
-            &"lantern ".repeat(20).trim_end().replace("lantern lantern", &"x".repeat(100)),
-            "  1. ",
-            "     ",
-        );
+        fold(&mut out, &prose, "  - ", "    ");
+        assert!(out.lines().all(|l| l.chars().count() <= WIDTH_CHARS || l.trim() == long), "{out}");
+        assert_eq!(out.lines().filter(|l| l.trim() == long).count(), 1, "{out}");
         assert!(
-            out.lines().all(|l| l.chars().count() <= WIDTH_CHARS || l.contains(&"x".repeat(100))),
+            out.starts_with("  - lantern") && out.lines().skip(1).all(|l| l.starts_with("    ")),
             "{out}"
         );
-        assert!(out.starts_with("  1. x") && out.lines().skip(1).all(|l| l.starts_with("     x")), "{out}");
+        assert_eq!(out.split_whitespace().skip(1).collect::<Vec<_>>().join(" "), prose);
     }
 }

@@ -17,12 +17,12 @@ const MAX_TRIED: usize = 12;
 
 /// The subject: env, service, what.
 pub(crate) fn subject(env: &EnvName, notice: &Notice) -> String {
-    let because = what_happened(notice);
+    let because = cause(notice);
     let subject = match notice.kind {
         NoticeKind::Down => format!("{} is DOWN: {because}", who(notice)),
         NoticeKind::Recovered => format!("{} recovered{}", who(notice), after(notice)),
         NoticeKind::BreakerOpen => {
-            format!("{} is NOT coming back, restarts have stopped: {because}", who(notice))
+            format!("{} is NOT restarted any more: {because}", who(notice))
         }
         NoticeKind::Blind => format!("restarts are PAUSED: {because}"),
     };
@@ -34,10 +34,8 @@ pub(crate) fn page(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place, 
     let (tone, headline) = match notice.kind {
         NoticeKind::Down => (Tone::Bad, format!("{} is down", who(notice))),
         NoticeKind::Recovered => (Tone::Good, format!("{} recovered{}", who(notice), after(notice))),
-        NoticeKind::BreakerOpen => {
-            (Tone::Warning, format!("{} is not coming back; restarts have stopped", who(notice)))
-        }
-        NoticeKind::Blind => (Tone::Warning, "Too much failed at once; restarts are paused".to_owned()),
+        NoticeKind::BreakerOpen => (Tone::Warning, format!("{} is not restarted any more", who(notice))),
+        NoticeKind::Blind => (Tone::Warning, "too much failed at once; restarts are paused".to_owned()),
     };
     let mut blocks = vec![Block::Facts(facts(notice))];
     blocks.extend(tried(notice));
@@ -79,6 +77,15 @@ pub(crate) fn what_happened(notice: &Notice) -> String {
     }
 }
 
+/// What happened, without the last clause: that says what is done about it, which has its own place in the letter.
+fn cause(notice: &Notice) -> String {
+    let happened = what_happened(notice);
+    match happened.rsplit_once("; ") {
+        Some((cause, _)) if !notice.next.is_empty() => cause.to_owned(),
+        Some(_) | None => happened,
+    }
+}
+
 /// The service a notice is about; the env stands before it anyway.
 pub(crate) fn who(notice: &Notice) -> &str {
     notice.service.as_ref().map_or("the fleet", |service| service.as_str())
@@ -93,7 +100,11 @@ fn after(notice: &Notice) -> String {
 }
 
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("what happened", what_happened(notice))];
+    let happened = match notice.kind {
+        NoticeKind::Down | NoticeKind::BreakerOpen => cause(notice),
+        NoticeKind::Recovered | NoticeKind::Blind => what_happened(notice),
+    };
+    let mut facts = vec![("what happened", happened)];
     let since = notice.incident_since.filter(|since| *since < notice.at);
     match (notice.kind, since) {
         (NoticeKind::Recovered, Some(since)) => {
