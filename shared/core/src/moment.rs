@@ -54,11 +54,14 @@ impl Moment {
         self.0.strftime("%F").to_string()
     }
 
-    /// The number of whole `every` that have passed since the epoch: the tick this moment belongs to.
+    /// The tick this moment belongs to: the second that the last sweep on the grid of `every` was scheduled for.
+    ///
+    /// Ticks are seconds, not a count, so that a sweep asked for between two ticks has a number between theirs.
     #[must_use]
     pub fn tick(self, every: Duration) -> u64 {
         let every = u64::try_from(every.as_millis()).unwrap_or(u64::MAX).max(1);
-        u64::try_from(self.as_millis()).unwrap_or(0) / every
+        let now = u64::try_from(self.as_millis()).unwrap_or(0);
+        (now - now % every) / 1_000
     }
 }
 
@@ -216,9 +219,9 @@ mod tests {
         assert_eq!(late + Duration::MAX, late);
         assert_eq!(Moment::EPOCH.since(late), Duration::ZERO);
         assert_eq!(Moment::from_millis(-5), Moment::EPOCH);
-        assert_eq!(Moment::from_millis(120_000).tick(Duration::from_secs(60)), 2);
-        assert_eq!(Moment::from_millis(119_999).tick(Duration::from_secs(60)), 1);
-        assert_eq!(Moment::from_millis(5).tick(Duration::ZERO), 5);
+        assert_eq!(Moment::from_millis(120_000).tick(Duration::from_secs(60)), 120);
+        assert_eq!(Moment::from_millis(119_999).tick(Duration::from_secs(60)), 60);
+        assert_eq!(Moment::from_millis(5).tick(Duration::ZERO), 0);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SweepReport {
-    /// The sweep's number: its scheduled time divided by the interval.
+    /// The sweep's number: the second it was scheduled for, since 1970.
     pub tick: u64,
     /// Services a look was taken at, whatever it saw.
     pub checked: u32,
