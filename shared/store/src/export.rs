@@ -1,0 +1,339 @@
+//! The way out, and back in: every item as a line of JSON, between a header and a checksum.
+
+use std::collections::HashMap;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+
+use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest};
+use lamplighter_core::Moment;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+use sha2::{Digest, Sha256};
+
+use crate::condition::Wording;
+use crate::error::failure;
+use crate::item::{Item, Key, PK, SK, millis, string};
+use crate::ledger::Side;
+use crate::open::SCHEMA;
+use crate::{Store, StoreError};
+
+/// What the header calls the format.
+pub const EXPORT_FORMAT: &str = "lamplighter-export-1";
+/// Longest line: an item of the table is at most 400 KiB, and JSON may double it.
+const LINE_BYTES_MAX: u64 = 1_024 * 1_024;
+/// Items of one batch, the table's own limit.
+const BATCH: usize = 25;
+/// Tries of one batch: a table under load takes it in parts.
+const BATCH_TRIES: u32 = 10;
+
+/// What was written, or read.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    /// Items.
+    pub items: u64,
+    /// SHA-256 of every line before the trailer, line ends included, in hexadecimal.
+    pub sha256: String,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Header {
+    format: String,
+    schema: u64,
+    env: String,
+}
+
+/// An export or import that did not succeed.
+#[derive(Debug, thiserror::Error)]
+pub enum ExportError {
+    /// The table could not be asked, or would not take it.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The file could not be read or written.
+    #[error("the export file cannot be read or written")]
+    File(#[from] std::io::Error),
+    /// The file is not a whole export: nothing was imported.
+    #[error("line {line} of the export: {because}; nothing was imported")]
+    BadFile {
+        /// The line at fault.
+        line: u64,
+        /// What is wrong with it.
+        because: String,
+    },
+    /// The export is another env's: nothing was imported.
+    #[error("the export is of the env `{theirs}`, not `{ours}`; nothing was imported")]
+    OtherEnv {
+        /// The env it is of.
+        theirs: String,
+        /// The env of the table.
+        ours: String,
+    },
+    /// The table has items: nothing was imported.
+    #[error("the table is not empty; import into a new one")]
+    NotEmpty,
+}
+
+impl Store {
+    /// Writes every item to `to`. Writes made meanwhile may be in it or not: stop the sweeps for an exact copy.
+    ///
+    /// # Errors
+    /// If the table does not answer, or `to` takes no more.
+    pub async fn export(&self, to: &mut (dyn Write + Send)) -> Result<Exported, ExportError> {
+        let mut sum = Sha256::new();
+        let header = Header { format: EXPORT_FORMAT.to_owned(), schema: SCHEMA, env: self.env().to_string() };
+        write_line(to, &mut sum, &json!(header))?;
+        let (mut items, mut after) = (0, None);
+        loop {
+            let answer = self
+                .client()
+                .scan()
+                .table_name(self.table())
+                .set_exclusive_start_key(after)
+                .consistent_read(true)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| failure("Scan", &error))?;
+            self.charge(Side::Read, answer.consumed_capacity());
+            for item in answer.items() {
+                write_line(to, &mut sum, &Value::Object(item_json(item)?))?;
+                items += 1;
+            }
+            after = answer.last_evaluated_key;
+            if after.is_none() {
+                break;
+            }
+        }
+        let exported = Exported { items, sha256: hexadecimal(&sum.finalize()) };
+        writeln!(to, "{}", json!(exported))?;
+        to.flush()?;
+        Ok(exported)
+    }
+
+    /// Puts every item of an export into this table, which must have none. Leases are not carried over; action numbers
+    /// are. The file is checked as a whole first.
+    ///
+    /// # Errors
+    /// If the file is damaged, another env's or of a newer schema, or the table is not empty: nothing is written then.
+    /// If the table stops answering half-way, it refuses to be opened until it is deleted and imported anew.
+    pub async fn import<R: Read + Seek + Send>(
+        &self,
+        from: &mut R,
+        now: Moment,
+    ) -> Result<Exported, ExportError> {
+        from.seek(SeekFrom::Start(0))?;
+        let promised = self.check_export(from)?;
+        if !self.is_empty().await? {
+            return Err(ExportError::NotEmpty);
+        }
+        let mut marker = Key::importing().attributes();
+        marker.insert("started_at".to_owned(), millis(now));
+        self.put(marker, Wording::new()).await?;
+
+        from.seek(SeekFrom::Start(0))?;
+        let mut lines = Lines::new(from);
+        let mut batch = Vec::with_capacity(BATCH);
+        lines.next()?;
+        for _ in 0..promised.items {
+            let Some(line) = lines.next()? else { break };
+            let item = read_item(&line, lines.number)?;
+            if Key::new(string(&item, PK).unwrap_or_default(), string(&item, SK).unwrap_or_default())
+                != Key::schema()
+            {
+                batch.push(without_lease(item));
+            }
+            if batch.len() == BATCH {
+                self.put_batch(std::mem::take(&mut batch)).await?;
+            }
+        }
+        if !batch.is_empty() {
+            self.put_batch(batch).await?;
+        }
+        self.delete(&Key::importing()).await?;
+        Ok(promised)
+    }
+
+    /// Reads the whole file once: header, every line an item, the checksum of the trailer.
+    fn check_export<R: Read>(&self, from: &mut R) -> Result<Exported, ExportError> {
+        let mut lines = Lines::new(from);
+        let bad = |line: u64, because: &str| ExportError::BadFile { line, because: because.to_owned() };
+        let first = lines.next()?.ok_or_else(|| bad(1, "the file is empty"))?;
+        let header: Header = serde_json::from_str(&first).map_err(|_| bad(1, "it is not a header"))?;
+        if header.format != EXPORT_FORMAT || header.schema > SCHEMA {
+            return Err(bad(1, "it is of a format or schema this program does not know"));
+        }
+        if header.env != self.env().as_str() {
+            return Err(ExportError::OtherEnv { theirs: header.env, ours: self.env().to_string() });
+        }
+        let mut sum = Sha256::new();
+        sum.update(first.as_bytes());
+        let mut items = 0;
+        loop {
+            let line = lines.next()?.ok_or_else(|| bad(lines.number, "the file ends before its trailer"))?;
+            if let Ok(trailer) = serde_json::from_str::<Exported>(&line) {
+                if trailer.items != items || trailer.sha256 != hexadecimal(&sum.finalize()) {
+                    return Err(bad(lines.number, "the checksum does not match, the file is damaged"));
+                }
+                return match lines.next()? {
+                    Some(_) => Err(bad(lines.number, "there is something after the trailer")),
+                    None => Ok(trailer),
+                };
+            }
+            read_item(&line, lines.number)?;
+            sum.update(line.as_bytes());
+            items += 1;
+        }
+    }
+
+    /// True if the table has nothing but its schema.
+    async fn is_empty(&self) -> Result<bool, StoreError> {
+        let answer = self
+            .client()
+            .scan()
+            .table_name(self.table())
+            .limit(2)
+            .consistent_read(true)
+            .send()
+            .await
+            .map_err(|error| failure("Scan", &error))?;
+        let schema = Key::schema();
+        Ok(answer
+            .items()
+            .iter()
+            .all(|item| string(item, PK) == Some(&schema.pk) && string(item, SK) == Some(&schema.sk)))
+    }
+
+    async fn put_batch(&self, items: Vec<Item>) -> Result<(), StoreError> {
+        let mut waiting = Vec::with_capacity(items.len());
+        for item in items {
+            let put = PutRequest::builder().set_item(Some(item)).build();
+            let put = put.map_err(|error| crate::error::unbuilt("BatchWriteItem")(error.into()))?;
+            waiting.push(WriteRequest::builder().put_request(put).build());
+        }
+        for _ in 0..BATCH_TRIES {
+            let answer = self
+                .client()
+                .batch_write_item()
+                .request_items(self.table(), waiting)
+                .return_consumed_capacity(ReturnConsumedCapacity::Total)
+                .send()
+                .await
+                .map_err(|error| failure("BatchWriteItem", &error))?;
+            for capacity in answer.consumed_capacity() {
+                self.charge(Side::Write, Some(capacity));
+            }
+            waiting = answer.unprocessed_items.unwrap_or_default().remove(self.table()).unwrap_or_default();
+            if waiting.is_empty() {
+                return Ok(());
+            }
+        }
+        let because = "the table took only a part of it".to_owned();
+        Err(StoreError::Unavailable { operation: "BatchWriteItem", because })
+    }
+}
+
+/// A lease belongs to a process, and that one is elsewhere. Its epoch and tick go with the item.
+fn without_lease(mut item: Item) -> Item {
+    if matches!(string(&item, PK), Some("SHARDS" | "LEASES")) {
+        item.remove("owner");
+        item.remove("lease_until");
+    }
+    item
+}
+
+/// Lines with their ends, each within the limit.
+struct Lines<'a, R> {
+    from: BufReader<&'a mut R>,
+    number: u64,
+}
+
+impl<'a, R: Read> Lines<'a, R> {
+    fn new(from: &'a mut R) -> Self {
+        Self { from: BufReader::new(from), number: 0 }
+    }
+
+    fn next(&mut self) -> Result<Option<String>, ExportError> {
+        let mut line = String::new();
+        self.number += 1;
+        (&mut self.from).take(LINE_BYTES_MAX).read_line(&mut line)?;
+        match line.ends_with('\n') {
+            true => Ok(Some(line)),
+            false if line.is_empty() => Ok(None),
+            false => {
+                let because = "it is too long, or the file is cut off".to_owned();
+                Err(ExportError::BadFile { line: self.number, because })
+            }
+        }
+    }
+}
+
+fn write_line(to: &mut (dyn Write + Send), sum: &mut Sha256, line: &Value) -> Result<(), ExportError> {
+    let line = format!("{line}\n");
+    sum.update(line.as_bytes());
+    Ok(to.write_all(line.as_bytes())?)
+}
+
+fn hexadecimal(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn read_item(line: &str, number: u64) -> Result<Item, ExportError> {
+    let bad = |because: &str| ExportError::BadFile { line: number, because: because.to_owned() };
+    let Ok(Value::Object(fields)) = serde_json::from_str(line) else { return Err(bad("it is not an item")) };
+    let item: Option<Item> =
+        fields.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect();
+    item.filter(|item| string(item, PK).is_some() && string(item, SK).is_some())
+        .ok_or_else(|| bad("it is not an item"))
+}
+
+/// The JSON DynamoDB itself speaks: `{"S": "text"}`. Numbers stay text, so that none loses a digit.
+fn item_json(item: &Item) -> Result<Map<String, Value>, StoreError> {
+    let mut names: Vec<&String> = item.keys().collect();
+    names.sort();
+    names.into_iter().map(|name| Ok((name.clone(), attribute_json(&item[name])?))).collect()
+}
+
+fn attribute_json(attribute: &AttributeValue) -> Result<Value, StoreError> {
+    let foreign = || StoreError::BadItem {
+        key: "export".to_owned(),
+        because: "an attribute of a kind this program never writes".to_owned(),
+    };
+    if let AttributeValue::S(text) = attribute {
+        return Ok(json!({ "S": text }));
+    }
+    if let AttributeValue::N(digits) = attribute {
+        return Ok(json!({ "N": digits }));
+    }
+    if let AttributeValue::Bool(is) = attribute {
+        return Ok(json!({ "BOOL": is }));
+    }
+    if let AttributeValue::Null(is) = attribute {
+        return Ok(json!({ "NULL": is }));
+    }
+    if let AttributeValue::L(list) = attribute {
+        let list: Vec<Value> = list.iter().map(attribute_json).collect::<Result<_, _>>()?;
+        return Ok(json!({ "L": list }));
+    }
+    if let AttributeValue::M(map) = attribute {
+        return Ok(json!({ "M": item_json(map)? }));
+    }
+    Err(foreign())
+}
+
+fn attribute(value: Value) -> Option<AttributeValue> {
+    let Value::Object(fields) = value else { return None };
+    let (kind, value) = fields.into_iter().next()?;
+    Some(match (kind.as_str(), value) {
+        ("S", Value::String(text)) => AttributeValue::S(text),
+        ("N", Value::String(digits)) => AttributeValue::N(digits),
+        ("BOOL", Value::Bool(is)) => AttributeValue::Bool(is),
+        ("NULL", Value::Bool(is)) => AttributeValue::Null(is),
+        ("L", Value::Array(list)) => {
+            AttributeValue::L(list.into_iter().map(attribute).collect::<Option<_>>()?)
+        }
+        ("M", Value::Object(map)) => {
+            let map: Option<HashMap<_, _>> =
+                map.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect();
+            AttributeValue::M(map?)
+        }
+        _ => return None,
+    })
+}
