@@ -3,7 +3,9 @@
 
 pub mod cli;
 pub mod command;
+pub mod config;
 pub mod exit;
 pub mod fleet_file;
 pub mod say;
+pub mod serve;
 pub mod source;

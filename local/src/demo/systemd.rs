@@ -394,12 +394,9 @@ impl Systemd {
     /// A container is a unit that Docker is asked about.
     fn docker(&self, words: &[&str]) -> Option<Answer> {
         let (verb, rest) = words.split_first()?;
-        if *verb != "inspect" {
-            return None;
-        }
         let name = rest.last()?;
-        let Some((state, id)) = self.with(name, |unit| (unit.state, unit.invocation.clone())) else {
-            return Some(Answer::refused(format!("Error: No such object: {name}\n"), 1));
+        let Some((state, id, journal)) = self.with(name, |unit| (unit.state, unit.invocation.clone(), unit.journal.clone())) else {
+            return Some(Answer::refused(format!("Error: No such container: {name}\n"), 1));
         };
         let status = match state {
             State::Active => "running",
@@ -407,7 +404,12 @@ impl Systemd {
             State::Inactive | State::Failed => "exited",
         };
         // Docker's own start time is a date; any text that changes with every start does as well.
-        Some(Answer::said(format!("{status}  {id}\n"), 0))
+        match *verb {
+            "inspect" if rest.iter().any(|word| word.contains(".State.Status")) => Some(Answer::said(format!("{status}  {id}\n"), 0)),
+            "inspect" => Some(Answer::said(format!("{id}\n"), 0)),
+            "logs" => Some(Answer::said(journal.iter().map(|line| format!("{line}\n")).collect(), 0)),
+            _ => None,
+        }
     }
 
     fn with<T>(&self, name: &str, act: impl FnOnce(&mut Unit) -> T) -> Option<T> {

@@ -34,9 +34,11 @@ use toml::de::DeTable;
 
 use env::read_env;
 pub(crate) use env::read_settings;
-pub(crate) use key_file::KeyFiles;
+pub(crate) use key_file::{KeyFiles, check_secret};
 
 use crate::source::{self, Complaints, Refused, Whose};
+#[cfg(test)]
+use crate::source::MAX_PROBLEMS;
 
 /// Most environments of one file.
 pub const MAX_ENVS: usize = 32;

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use problem::{Complaints, Whose};
 pub use problem::{MAX_PROBLEMS, Problem, Refused};
-pub(crate) use section::{Section, Table, as_tables, bad_keys, keys_of, read_section};
+pub(crate) use section::{Section, Table, as_tables, bad_keys, read_section};
 pub(crate) use wording::{split, unknown_key};
 
 /// Largest file that is read, in bytes: ten thousand services with long keys come to a third of it.
