@@ -63,7 +63,9 @@ impl KnownHosts {
         for line in text.lines().filter_map(parse_line) {
             let index = file.lines.len();
             match &line.hosts {
-                Hosts::Patterns(patterns) if patterns.iter().all(|pattern| !pattern.contains(['*', '?', '!'])) => {
+                Hosts::Patterns(patterns)
+                    if patterns.iter().all(|pattern| !pattern.contains(['*', '?', '!'])) =>
+                {
                     for pattern in patterns {
                         file.by_name.entry(pattern.clone()).or_default().push(index);
                     }
@@ -132,7 +134,8 @@ fn parse_hosts(text: &str) -> Option<Hosts> {
     if text.starts_with('|') {
         return None;
     }
-    let patterns: Vec<String> = text.split(',').filter(|p| !p.is_empty()).map(str::to_ascii_lowercase).collect();
+    let patterns: Vec<String> =
+        text.split(',').filter(|p| !p.is_empty()).map(str::to_ascii_lowercase).collect();
     if patterns.is_empty() || patterns.iter().any(|p| p.len() > MAX_PATTERN_BYTES) {
         return None;
     }
@@ -153,7 +156,9 @@ impl Hosts {
                 let mut included = false;
                 for pattern in patterns {
                     match pattern.strip_prefix('!') {
-                        Some(negated) if matches_pattern(negated.as_bytes(), name.as_bytes()) => return false,
+                        Some(negated) if matches_pattern(negated.as_bytes(), name.as_bytes()) => {
+                            return false;
+                        }
                         Some(_) => {}
                         None => included |= matches_pattern(pattern.as_bytes(), name.as_bytes()),
                     }

@@ -21,7 +21,10 @@ pub(crate) const COMMAND_GRANT_BYTES: u64 = 256 * 1024;
 /// Most that can be saved up: keepalives and key renewals of a quiet connection live on it.
 const MAX_GRANT_BYTES: u64 = 8 * 1024 * 1024;
 
-const _: () = assert!(COMMAND_GRANT_BYTES >= 3 * crate::output::MAX_OUTPUT_BYTES as u64, "a full output must fit its grant");
+const _: () = assert!(
+    COMMAND_GRANT_BYTES >= 3 * crate::output::MAX_OUTPUT_BYTES as u64,
+    "a full output must fit its grant"
+);
 
 /// The outside end of a leash: whoever drops it cuts the stream.
 #[derive(Debug)]
@@ -74,14 +77,21 @@ impl Leashed {
             return Some(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up"));
         }
         if self.shared.granted_bytes.load(Ordering::Relaxed) == 0 {
-            return Some(io::Error::new(io::ErrorKind::InvalidData, "the host sent far more than it was asked for"));
+            return Some(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the host sent far more than it was asked for",
+            ));
         }
         None
     }
 }
 
 impl AsyncRead for Leashed {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         // Registered before the flag is read, so that a cut in between still wakes.
         self.shared.reader.register(cx.waker());
         if let Some(refusal) = self.refusal() {

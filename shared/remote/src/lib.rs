@@ -5,18 +5,38 @@
 //! A look never fails: whatever goes wrong is itself something that was seen.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod credential;
+mod deadline;
+mod known_hosts;
+mod leash;
+mod local;
+mod look;
 pub mod network;
+mod output;
+mod pool;
+mod reading;
+mod restart;
+mod shell;
+mod ssh;
 pub mod survey;
+mod trust;
+mod web;
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter_core::EnvName;
 use lamplighter_core::moment::Moment;
-use lamplighter_core::sight::{Fault, Look, NotLooked, ProcessId, RestartOutcome, UnreachableKind};
+use lamplighter_core::sight::{Look, ProcessId, RestartOutcome};
 use lamplighter_core::spec::ServiceSpec;
 
+use credential::Credentials;
+use look::Care;
 use network::Network;
+use pool::Connections;
+use trust::TrustBook;
+use web::Web;
 
 /// Live connections kept by default: at 100 KiB each, a tenth of a small server's memory at the very most.
 pub const DEFAULT_KEPT_CONNECTIONS: usize = 1_024;
@@ -66,7 +86,13 @@ pub enum RemoteError {
 
 /// Reaches hosts. Cheap to clone: all clones share connections, keys and the HTTP client.
 #[derive(Debug, Clone)]
-pub struct Remote {}
+pub struct Remote(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    connections: Connections,
+    web: Web,
+}
 
 /// One restart as the host guard needs to know it.
 #[derive(Debug, Clone, Copy)]
@@ -85,38 +111,42 @@ impl Remote {
     /// # Errors
     /// If the HTTP client cannot be built.
     pub fn new(config: RemoteConfig) -> Result<Remote, RemoteError> {
-        let _ = config;
-        Ok(Remote {})
+        let RemoteConfig { base_dir, pool, allowed_networks } = config;
+        let trusts = TrustBook::new(base_dir.clone());
+        let connections = Connections::new(pool, trusts, Credentials::new(base_dir));
+        let web = Web::new(allowed_networks).map_err(RemoteError::Http)?;
+        Ok(Remote(Arc::new(Inner { connections, web })))
     }
 
     /// Looks at a service once. Never fails: every failure is a sight. `limit` clips the policy's own limits.
     pub async fn look(&self, spec: &ServiceSpec, began: Moment, limit: Duration) -> Look {
-        let _ = (spec, limit);
-        Look::not_taken(began, NotLooked::OurFault)
+        look::look(&self.0, spec, began, limit, Care::Quick).await
     }
 
     /// Looks as [`Remote::look`] does, and learns which run of the service is there even if it is up.
     pub async fn look_closely(&self, spec: &ServiceSpec, began: Moment, limit: Duration) -> Look {
-        self.look(spec, began, limit).await
+        look::look(&self.0, spec, began, limit, Care::Close).await
     }
 
-    /// Restarts a service under the host's guard. `limit` clips the whole of it, connecting included.
+    /// Restarts a service under the host's guard, at most once. `limit` clips the whole of it, connecting included; the
+    /// restart itself gets what is left of it, at most the policy's `restart_limit`.
     pub async fn restart(
         &self,
         spec: &ServiceSpec,
         order: &RestartOrder<'_>,
         limit: Duration,
     ) -> RestartOutcome {
-        let _ = (spec, order, limit);
-        RestartOutcome::NotSent(Fault::new(UnreachableKind::Connect, "not reachable yet"))
+        restart::restart(&self.0.connections, spec, order, limit).await
     }
 
-    /// Ends every connection in good order.
-    pub async fn close(&self) {}
+    /// Ends every connection in good order, and keeps none from now on.
+    pub async fn close(&self) {
+        self.0.connections.close().await;
+    }
 
     /// How many live connections are kept.
     #[must_use]
     pub fn connections(&self) -> usize {
-        0
+        self.0.connections.live()
     }
 }

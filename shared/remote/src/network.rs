@@ -64,3 +64,83 @@ impl fmt::Display for Network {
         write!(f, "{}/{}", self.address, self.prefix)
     }
 }
+
+/// Addresses that no check may ever reach, whoever lists them: metadata services, link-local, "this host", multicast
+/// and reserved ones. Credentials of the whole machine can be had from the first for the asking.
+const NEVER: [Network; 13] = [
+    Network::v4(0, 0, 0, 0, 8),
+    Network::v4(169, 254, 0, 0, 16),
+    Network::v4(100, 100, 100, 200, 32),
+    Network::v4(192, 0, 0, 192, 32),
+    Network::v4(168, 63, 129, 16, 32),
+    Network::v4(224, 0, 0, 0, 4),
+    Network::v4(240, 0, 0, 0, 4),
+    Network::v6(0, 0, 128),
+    Network::v6(0xfe80, 0, 10),
+    Network::v6(0xff00, 0, 8),
+    Network { address: IpAddr::V6(Ipv6Addr::new(0xfd00, 0xec2, 0, 0, 0, 0, 0, 0x254)), prefix: 128 },
+    Network { address: IpAddr::V6(Ipv6Addr::new(0xfd20, 0xce, 0, 0, 0, 0, 0, 0x254)), prefix: 128 },
+    // Documentation of a translation that is not used in the open, and would hide an IPv4 address.
+    Network { address: IpAddr::V6(Ipv6Addr::new(0x64, 0xff9b, 1, 0, 0, 0, 0, 0)), prefix: 48 },
+];
+
+/// Addresses that are somebody's inside: reached only if the operator lists them, or as the service's own address.
+const INSIDE: [Network; 9] = [
+    Network::v4(127, 0, 0, 0, 8),
+    Network::v4(10, 0, 0, 0, 8),
+    Network::v4(172, 16, 0, 0, 12),
+    Network::v4(192, 168, 0, 0, 16),
+    Network::v4(100, 64, 0, 0, 10),
+    Network::v4(198, 18, 0, 0, 15),
+    Network { address: IpAddr::V6(Ipv6Addr::LOCALHOST), prefix: 128 },
+    Network::v6(0xfc00, 0, 7),
+    Network::v6(0xfec0, 0, 10),
+];
+
+/// Whose address a check is about to reach.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Target {
+    /// The service's own host, as its spec names it: where SSH goes anyway.
+    OwnHost,
+    /// Any other.
+    Elsewhere,
+}
+
+/// Which addresses checks may reach.
+#[derive(Debug, Clone)]
+pub(crate) struct Reach {
+    allowed: Vec<Network>,
+}
+
+impl Reach {
+    pub(crate) fn new(allowed: Vec<Network>) -> Self {
+        Self { allowed }
+    }
+
+    /// True if a check may connect to `address`.
+    pub(crate) fn permits(&self, address: IpAddr, target: Target) -> bool {
+        spellings(address).into_iter().flatten().all(|address| {
+            let lies_in = |networks: &[Network]| networks.iter().any(|network| network.contains(address));
+            let is_inside = lies_in(&INSIDE);
+            !lies_in(&NEVER) && (!is_inside || target == Target::OwnHost || lies_in(&self.allowed))
+        })
+    }
+}
+
+/// The address itself, and the IPv4 address it may hide: mapped, compatible, translated (NAT64) or tunnelled (6to4).
+fn spellings(address: IpAddr) -> [Option<IpAddr>; 2] {
+    let IpAddr::V6(v6) = address else { return [Some(address), None] };
+    let s = v6.segments();
+    let v4 = |high: u16, low: u16| IpAddr::V4(Ipv4Addr::from_bits(u32::from(high) << 16 | u32::from(low)));
+    match s {
+        [0, 0, 0, 0, 0, 0xffff, high, low] => [Some(v4(high, low)), None],
+        // `::` and `::1` are judged as what they are.
+        [0, 0, 0, 0, 0, 0, high, low] if high != 0 => [Some(address), Some(v4(high, low))],
+        [0x64, 0xff9b, 0, 0, 0, 0, high, low] => [Some(address), Some(v4(high, low))],
+        [0x2002, high, low, ..] => [Some(address), Some(v4(high, low))],
+        _ => [Some(address), None],
+    }
+}
+
+#[cfg(test)]
+mod tests;

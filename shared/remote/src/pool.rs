@@ -1,0 +1,241 @@
+//! Live connections, one per login on a host, kept between sweeps.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lamplighter_core::HostAddress;
+use lamplighter_core::name::UserName;
+use lamplighter_core::sight::{Fault, UnreachableKind};
+use lamplighter_core::spec::{KeyRef, ServiceSpec};
+use tokio::time::Instant;
+
+use crate::Pool;
+use crate::credential::Credentials;
+use crate::deadline::Deadline;
+use crate::ssh::{Configs, Line, Session};
+use crate::trust::{Trust, TrustBook};
+
+/// How long a kept connection may take to open a channel before it is taken for dead and a new one is made.
+const KEPT_PATIENCE: Duration = Duration::from_secs(2);
+/// Slots without a connection are cleared away once there are so many more than connections.
+const SLACK_SLOTS: usize = 1_024;
+/// How long all the goodbyes together may take.
+const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
+
+/// Every SSH connection there is, and what is needed to make more.
+#[derive(Debug)]
+pub(crate) struct Connections {
+    most: usize,
+    is_closed: AtomicBool,
+    slots: Mutex<HashMap<Destination, Arc<Slot>>>,
+    uses: AtomicU64,
+    pub(crate) trusts: TrustBook,
+    pub(crate) credentials: Credentials,
+    pub(crate) configs: Configs,
+}
+
+/// Whoever differs in any of these must not share a connection.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Destination {
+    address: HostAddress,
+    user: UserName,
+    key: KeyRef,
+    trust: u64,
+}
+
+/// The place of one connection. Whoever holds the lock is the only one connecting.
+#[derive(Default)]
+struct Slot {
+    state: tokio::sync::Mutex<State>,
+    is_live: AtomicBool,
+    last_used: AtomicU64,
+}
+
+#[derive(Default)]
+struct State {
+    session: Option<Arc<Session>>,
+    /// The last failure to connect: whoever waited for that very attempt shares it.
+    failure: Option<(Instant, Fault<UnreachableKind>)>,
+}
+
+impl std::fmt::Debug for Slot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Slot").field("is_live", &self.is_live).finish_non_exhaustive()
+    }
+}
+
+impl Connections {
+    pub(crate) fn new(pool: Pool, trusts: TrustBook, credentials: Credentials) -> Self {
+        let most = match pool {
+            Pool::Keep { most } => most,
+            Pool::None => 0,
+        };
+        Self {
+            most,
+            is_closed: AtomicBool::new(false),
+            slots: Mutex::default(),
+            uses: AtomicU64::new(0),
+            trusts,
+            credentials,
+            configs: Configs::default(),
+        }
+    }
+
+    /// An open channel to the host of `spec`. Connects at most for `connect_limit`; a kept connection that turns out
+    /// to be dead is replaced once. Nothing has been asked of the host's shell when this returns.
+    pub(crate) async fn line(
+        &self,
+        spec: &ServiceSpec,
+        deadline: Deadline,
+    ) -> Result<Line, Fault<UnreachableKind>> {
+        let (Some(user), Some(key)) = (&spec.user, &spec.key) else {
+            return Err(Fault::new(
+                UnreachableKind::Key,
+                "the service names no `user` or no `key`; add both",
+            ));
+        };
+        let trust = self.trusts.of(spec)?;
+        let connected_by = deadline.clipped_to(spec.policy.connect_limit);
+        let to = Destination {
+            address: spec.address.clone(),
+            user: user.clone(),
+            key: key.clone(),
+            trust: trust.id,
+        };
+        if self.most == 0 || self.is_closed.load(Ordering::Acquire) {
+            let session = Arc::new(self.open(&to, trust, connected_by).await?);
+            return Ok(session.channel(connected_by.left(), connected_by).await?.keeping(session));
+        }
+        let slot = self.slot(&to);
+        let (session, is_kept) = self.session(&slot, &to, &trust, connected_by).await?;
+        if !is_kept {
+            return Ok(session.channel(connected_by.left(), connected_by).await?.keeping(session));
+        }
+        match session.channel(KEPT_PATIENCE.min(connected_by.left() / 2), connected_by).await {
+            Ok(line) => Ok(line.keeping(session)),
+            Err(fault) => {
+                tracing::debug!(host = %to.address, %fault, "a kept connection was dead; connecting anew");
+                forget(&slot, &session).await;
+                drop(session);
+                let (session, _) = self.session(&slot, &to, &trust, connected_by).await?;
+                Ok(session.channel(connected_by.left(), connected_by).await?.keeping(session))
+            }
+        }
+    }
+
+    /// How many connections are kept.
+    pub(crate) fn live(&self) -> usize {
+        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        slots.values().filter(|slot| slot.is_live.load(Ordering::Relaxed)).count()
+    }
+
+    /// Ends every kept connection in good order, and keeps none from now on.
+    pub(crate) async fn close(&self) {
+        self.is_closed.store(true, Ordering::Release);
+        let slots: Vec<Arc<Slot>> = {
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.drain().map(|(_, slot)| slot).collect()
+        };
+        let goodbyes = slots.iter().map(|slot| async {
+            if let Some(session) = slot.state.lock().await.session.take() {
+                session.say_goodbye().await;
+                session.ended().await;
+            }
+        });
+        let _ = Deadline::after(GOODBYE_LIMIT).bound(futures_util::future::join_all(goodbyes)).await;
+    }
+
+    /// The kept connection, or a new one; true if it was kept.
+    async fn session(
+        &self,
+        slot: &Slot,
+        to: &Destination,
+        trust: &Arc<Trust>,
+        deadline: Deadline,
+    ) -> Result<(Arc<Session>, bool), Fault<UnreachableKind>> {
+        slot.last_used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        let began = Instant::now();
+        let late = |_| Fault::new(UnreachableKind::TimedOut, "no connection in time");
+        let mut state = deadline.bound(slot.state.lock()).await.map_err(late)?;
+        if let Some(session) = &state.session {
+            if !session.is_closed() {
+                return Ok((Arc::clone(session), true));
+            }
+            state.session = None;
+            slot.is_live.store(false, Ordering::Relaxed);
+        }
+        if let Some((failed_at, fault)) = &state.failure
+            && *failed_at > began
+        {
+            return Err(fault.clone());
+        }
+        match self.open(to, Arc::clone(trust), deadline).await {
+            Ok(session) => {
+                let session = Arc::new(session);
+                state.failure = None;
+                if !self.is_closed.load(Ordering::Acquire) {
+                    state.session = Some(Arc::clone(&session));
+                    slot.is_live.store(true, Ordering::Relaxed);
+                    drop(state);
+                    self.make_room();
+                }
+                Ok((session, false))
+            }
+            Err(fault) => {
+                state.failure = Some((Instant::now(), fault.clone()));
+                Err(fault)
+            }
+        }
+    }
+
+    async fn open(
+        &self,
+        to: &Destination,
+        trust: Arc<Trust>,
+        deadline: Deadline,
+    ) -> Result<Session, Fault<UnreachableKind>> {
+        let key = self.credentials.load(&to.key)?;
+        let config = self.configs.asking_for(trust.algorithms());
+        // Boxed: a handshake's state is large, and most looks have none.
+        Box::pin(Session::open(&to.address, &to.user, key, trust, config, deadline)).await
+    }
+
+    fn slot(&self, to: &Destination) -> Arc<Slot> {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(slot) = slots.get(to) {
+            return Arc::clone(slot);
+        }
+        if slots.len() >= self.most + SLACK_SLOTS {
+            slots.retain(|_, slot| slot.is_live.load(Ordering::Relaxed) || Arc::strong_count(slot) > 1);
+        }
+        Arc::clone(slots.entry(to.clone()).or_default())
+    }
+
+    /// Gives up the connections that were not used for longest, down to the bound. A look that uses one keeps it
+    /// to its end.
+    fn make_room(&self) {
+        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut live = slots.values().filter(|slot| slot.is_live.load(Ordering::Relaxed)).count();
+        while live > self.most {
+            let longest_unused = slots
+                .iter()
+                .filter(|(_, slot)| slot.is_live.load(Ordering::Relaxed))
+                .min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed))
+                .map(|(to, _)| to.clone());
+            let Some(to) = longest_unused else { return };
+            slots.remove(&to);
+            live -= 1;
+        }
+    }
+}
+
+/// Takes a dead connection out of its slot, unless somebody has replaced it already.
+async fn forget(slot: &Slot, dead: &Arc<Session>) {
+    let mut state = slot.state.lock().await;
+    if state.session.as_ref().is_some_and(|session| Arc::ptr_eq(session, dead)) {
+        state.session = None;
+        slot.is_live.store(false, Ordering::Relaxed);
+    }
+}

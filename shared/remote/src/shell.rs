@@ -1,0 +1,330 @@
+//! Every line of shell text that is ever sent to a host.
+//!
+//! It is written from parts that were checked where they came in (unit and container names, ids, numbers) and quoted
+//! all the same. It is POSIX sh, run by `sh -c` whatever the login's own shell may be. Quotes are quoted without
+//! backslashes, which some login shells read differently inside of quotes.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lamplighter_core::name::{ContainerName, UnitName};
+use lamplighter_core::spec::{Check, Command, Restart, ServiceSpec};
+
+use crate::RestartOrder;
+
+/// Lines of a service's own log that are fetched when it is not up.
+const LOG_LINES: u32 = 10;
+/// Stands between the sections of a report. What the service itself wrote always comes last and can forge none.
+pub(crate) const SECTION: &str = "--- lamplighter ---";
+/// Longest wait for the host's lock, in seconds: a restart usually takes less, and whoever waits longer looks again.
+pub(crate) const LOCK_WAIT_SECS: u64 = 5;
+/// After the limit's polite signal, how long until the one that cannot be refused, in seconds.
+pub(crate) const KILL_AFTER_SECS: u64 = 5;
+
+/// What says which run of a service is there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Supervisor<'a> {
+    /// A unit's `InvocationID`.
+    Systemd(&'a UnitName),
+    /// A container's start time.
+    Docker(&'a ContainerName),
+}
+
+/// Who supervises the service that a restart would restart; else the one that its check asks.
+pub(crate) fn supervisor(spec: &ServiceSpec) -> Option<Supervisor<'_>> {
+    match (&spec.restart, &spec.check) {
+        (Restart::Systemd(unit), _) => Some(Supervisor::Systemd(unit)),
+        (Restart::Docker(container), _) => Some(Supervisor::Docker(container)),
+        (Restart::Command(_) | Restart::Never, Check::Systemd(unit)) => Some(Supervisor::Systemd(unit)),
+        (Restart::Command(_) | Restart::Never, Check::Docker(container)) => {
+            Some(Supervisor::Docker(container))
+        }
+        (Restart::Command(_) | Restart::Never, Check::Http(_) | Check::Tcp(_) | Check::Command(_)) => None,
+    }
+}
+
+/// A unit's name in full. Sudoers lines are compared word by word, so it must always be spelt alike.
+pub(crate) fn full_unit_name(unit: &UnitName) -> String {
+    const SUFFIXES: [&str; 11] = [
+        "service",
+        "socket",
+        "device",
+        "mount",
+        "automount",
+        "swap",
+        "target",
+        "path",
+        "timer",
+        "slice",
+        "scope",
+    ];
+    match unit.as_str().rsplit_once('.') {
+        Some((_, suffix)) if SUFFIXES.contains(&suffix) => unit.as_str().to_owned(),
+        Some(_) | None => format!("{unit}.service"),
+    }
+}
+
+/// Asks whether a unit is active: the one command of a healthy look.
+pub(crate) fn is_active(unit: &UnitName) -> String {
+    format!("env LC_ALL=C systemctl is-active {}", quoted(&full_unit_name(unit)))
+}
+
+/// Asks everything about a unit that is not active, its last log lines included.
+pub(crate) fn unit_report(unit: &UnitName) -> String {
+    let unit = quoted(&full_unit_name(unit));
+    script(&format!(
+        "export LC_ALL=C\n\
+         systemctl show -p LoadState,ActiveState,SubState,Result,NRestarts,ExecMainStatus,InvocationID,StateChangeTimestampMonotonic {unit} || exit\n\
+         echo '{SECTION}'\n\
+         cat /proc/uptime\n\
+         echo '{SECTION}'\n\
+         journalctl -u {unit} -n {LOG_LINES} --no-pager -o cat 2>/dev/null\n\
+         exit 0"
+    ))
+}
+
+/// Asks only whether a unit exists.
+pub(crate) fn unit_load_state(unit: &UnitName) -> String {
+    format!("env LC_ALL=C systemctl show -p LoadState {}", quoted(&full_unit_name(unit)))
+}
+
+/// Asks for a container's state, the verdict of its own health check, and its start time.
+pub(crate) fn container_state(container: &ContainerName) -> String {
+    let format =
+        quoted("{{.State.Status}} {{if .State.Health}}{{.State.Health.Status}}{{end}} {{.State.StartedAt}}");
+    format!("docker inspect --type container -f {format} {}", quoted(container.as_str()))
+}
+
+/// Asks which run is there, and for its last log lines.
+pub(crate) fn run_and_log(supervisor: Supervisor<'_>) -> String {
+    let log = match supervisor {
+        Supervisor::Systemd(unit) => {
+            format!(
+                "journalctl -u {} -n {LOG_LINES} --no-pager -o cat 2>/dev/null",
+                quoted(&full_unit_name(unit))
+            )
+        }
+        Supervisor::Docker(container) => {
+            format!("docker logs --tail {LOG_LINES} {} 2>&1", quoted(container.as_str()))
+        }
+    };
+    script(&format!("export LC_ALL=C\n{} || exit\necho '{SECTION}'\n{log}\nexit 0", run_question(supervisor)))
+}
+
+/// Asks which run is there.
+pub(crate) fn run_of(supervisor: Supervisor<'_>) -> String {
+    script(&format!("export LC_ALL=C\n{}", run_question(supervisor)))
+}
+
+/// Runs an operator's own check.
+pub(crate) fn check_command(command: &Command) -> String {
+    script(command.as_str())
+}
+
+/// Asks the time, in seconds since 1970.
+pub(crate) fn clock() -> &'static str {
+    "date +%s"
+}
+
+/// Asks whether the login may run the restart's commands as root. Runs none of them.
+pub(crate) fn restart_right(unit: &UnitName) -> String {
+    let unit = quoted(&full_unit_name(unit));
+    script(&format!(
+        "[ \"$(id -u)\" = 0 ] && echo root && exit 0\n\
+         command -v sudo >/dev/null 2>&1 || {{ echo no-sudo; exit 0; }}\n\
+         sudo -n -l systemctl --no-ask-password restart {unit} >/dev/null 2>&1 && \
+         sudo -n -l systemctl --no-ask-password reset-failed {unit} >/dev/null 2>&1 && echo granted && exit 0\n\
+         echo refused"
+    ))
+}
+
+/// The sudoers lines that let `user` restart a unit, and nothing else.
+pub(crate) fn sudoers(user: &str, unit: &UnitName) -> String {
+    let unit = full_unit_name(unit).replace('\\', "\\\\").replace(':', "\\:");
+    let line = |verb: &str| {
+        format!("{user} ALL=(root) NOPASSWD: /usr/bin/systemctl --no-ask-password {verb} {unit}")
+    };
+    format!("{}\n{}", line("restart"), line("reset-failed"))
+}
+
+/// Restarts a service under the host's guard. `None` if the service is never restarted.
+///
+/// The script's last word is one line, `lamplighter NONCE VERDICT …`. What the restarted thing itself says goes to a file
+/// that is read back capped and cleaned, so it can neither forge that line nor fill the host's disk.
+pub(crate) fn guarded_restart(
+    spec: &ServiceSpec,
+    order: &RestartOrder<'_>,
+    nonce: &str,
+    limit: Duration,
+) -> Option<String> {
+    let (act, needs_root) = match &spec.restart {
+        Restart::Systemd(unit) => {
+            let unit = quoted(&full_unit_name(unit));
+            let act = format!(
+                "$root systemctl --no-ask-password reset-failed {unit} >/dev/null 2>&1 </dev/null 9<&-\n\
+                 run $root systemctl --no-ask-password restart {unit}"
+            );
+            (act, true)
+        }
+        Restart::Docker(container) => (format!("run docker restart {}", quoted(container.as_str())), false),
+        Restart::Command(command) => (format!("run sh -c {}", quoted(command.as_str())), false),
+        Restart::Never => return None,
+    };
+    let root = if needs_root { "[ \"$(id -u)\" = 0 ] || root='sudo -n'" } else { ":" };
+    let judged = order.process.map(lamplighter_core::sight::ProcessId::as_str).unwrap_or_default();
+    let question = supervisor(spec).map_or_else(|| "false".to_owned(), run_question);
+    let mut text = String::new();
+    let _ = write!(
+        text,
+        "nonce={nonce}\nrecord={record}\naction={action}\njudged={judged}\nlimit={limit}\nwait={LOCK_WAIT_SECS}\ngrace={KILL_AFTER_SECS}\n\
+         which_run() {{ {question}; }}\n{PREPARE}{root}\n{LOCK}{NUMBER}{PROCESS}{RUN}{act}\n{REPORT}",
+        record = quoted(&format!("{}:{}.action", order.env, spec.id)),
+        action = order.action_no,
+        judged = quoted(judged),
+        limit = limit.as_secs().max(1),
+    );
+    Some(script(&text))
+}
+
+/// Where records are kept: the first of three directories that is ours and can be written to.
+const PREPARE: &str = "\
+export LC_ALL=C
+umask 077
+lock=0 number=0 process=0 root= home=
+say() { printf '%s\\n' \"lamplighter $nonce $*\"; }
+stop() { say \"$@\"; exit 0; }
+uid=$(id -u)
+dir1=${XDG_STATE_HOME:+$XDG_STATE_HOME/lamplighter}
+dir2=${HOME:+$HOME/.local/state/lamplighter}
+dir3=/var/tmp/lamplighter-$uid
+usable() { [ -n \"$1\" ] && [ -d \"$1\" ] && [ ! -L \"$1\" ] && [ -O \"$1\" ]; }
+for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
+  [ -n \"$dir\" ] && mkdir -p \"$dir\" 2>/dev/null
+  usable \"$dir\" && chmod 700 \"$dir\" 2>/dev/null || continue
+  ( : >\"$dir/try.$$\" ) 2>/dev/null || continue
+  rm -f \"$dir/try.$$\"
+  home=$dir
+  break
+done
+";
+
+/// One lock per host, in the first place that all users share; it is opened for reading, which any of them may.
+const LOCK: &str = "\
+if command -v flock >/dev/null 2>&1; then
+  for dir in /run/lock /dev/shm /tmp \"$home\"; do
+    [ -n \"$dir\" ] && [ -d \"$dir\" ] || continue
+    file=$dir/lamplighter.lock
+    [ -e \"$file\" ] || ( umask 0333; set -C; : >\"$file\" ) 2>/dev/null
+    [ -f \"$file\" ] && [ ! -L \"$file\" ] && [ -r \"$file\" ] || continue
+    ( exec 9<\"$file\" ) 2>/dev/null || continue
+    exec 9<\"$file\"
+    if flock -V >/dev/null 2>&1; then
+      flock -w \"$wait\" 9 2>/dev/null
+    else
+      tries=0
+      until flock -n 9 2>/dev/null || [ \"$tries\" -ge \"$wait\" ]; do tries=$((tries + 1)); sleep 1; done
+      flock -n 9 2>/dev/null
+    fi
+    case $? in
+      0) lock=1; break ;;
+      1) stop refused busy ;;
+    esac
+  done
+fi
+";
+
+/// The highest action number ever seen, wherever it was recorded; ours is written down before anything is done.
+const NUMBER: &str = "\
+seen=0
+for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
+  usable \"$dir\" && [ -f \"$dir/$record\" ] || continue
+  read -r found <\"$dir/$record\" 2>/dev/null || continue
+  case $found in ''|*[!0-9]*|???????????????????*) continue ;; esac
+  [ \"$found\" -gt \"$seen\" ] && seen=$found
+done
+[ \"$seen\" -eq \"$action\" ] && stop refused repeated
+[ \"$seen\" -gt \"$action\" ] && stop refused overtaken \"$seen\"
+if [ -n \"$home\" ]; then
+  next=$home/$record.$$
+  if echo \"$action\" 2>/dev/null >\"$next\"; then
+    sync \"$next\" 2>/dev/null
+    if mv -f \"$next\" \"$home/$record\" 2>/dev/null; then number=1; sync \"$home\" 2>/dev/null; fi
+  fi
+  rm -f \"$next\" 2>/dev/null
+fi
+";
+
+/// Another run than the one that was judged is left alone.
+const PROCESS: &str = "\
+if [ -n \"$judged\" ] && present=$(which_run 2>/dev/null 9<&-); then
+  [ \"$present\" = \"$judged\" ] || stop refused changed
+  process=1
+fi
+";
+
+/// Runs the restart under its limit. Its output goes through a pipe to a reader that keeps a little and swallows the
+/// rest; nobody waits for that reader, so a daemon left behind can neither hold us up nor be killed by a closed pipe.
+const RUN: &str = "\
+kept=/dev/null
+ended=0
+run() {
+  command -v timeout >/dev/null 2>&1 && set -- timeout -k \"$grace\" \"$limit\" \"$@\"
+  pipe=$home/pipe.$$
+  if [ -n \"$home\" ] && mkfifo \"$pipe\" 2>/dev/null; then
+    kept=$home/said.$$
+    { head -c 2048; exec cat >/dev/null; } <\"$pipe\" >\"$kept\" 2>/dev/null 9<&- &
+    reader=$!
+    \"$@\" >\"$pipe\" 2>&1 </dev/null 9<&-
+    ended=$?
+    rm -f \"$pipe\"
+    tries=0
+    while [ \"$ended\" != 0 ] && [ ! -s \"$kept\" ] && kill -0 \"$reader\" 2>/dev/null && [ \"$tries\" -lt 10 ]; do
+      tries=$((tries + 1))
+      sleep 0.1 2>/dev/null || sleep 1
+    done
+  else
+    \"$@\" >/dev/null 2>&1 </dev/null 9<&-
+    ended=$?
+  fi
+}
+";
+
+/// The last word.
+const REPORT: &str = "\
+first=
+[ \"$kept\" = /dev/null ] || { first=$(head -c 2048 \"$kept\" 2>/dev/null | grep . | head -n 1 | tr -cd '[:print:]' | cut -c 1-300); rm -f \"$kept\"; }
+if [ \"$ended\" = 0 ]; then
+  say done \"lock=$lock action_no=$number process=$process\"
+else
+  say failed \"$ended\" \"$first\"
+fi
+exit 0";
+
+/// The question which run is there, as a command whose output is the answer.
+fn run_question(supervisor: Supervisor<'_>) -> String {
+    match supervisor {
+        Supervisor::Systemd(unit) => {
+            format!("systemctl show -p InvocationID --value {}", quoted(&full_unit_name(unit)))
+        }
+        Supervisor::Docker(container) => {
+            format!(
+                "docker inspect --type container -f {} {}",
+                quoted("{{.State.StartedAt}}"),
+                quoted(container.as_str())
+            )
+        }
+    }
+}
+
+/// Wraps a script for whatever shell the login has.
+fn script(text: &str) -> String {
+    format!("exec sh -c {}", quoted(text))
+}
+
+/// Quotes `text` so that a shell takes it for one word and nothing else.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', r#"'"'"'"#))
+}
+
+#[cfg(test)]
+mod tests;
