@@ -15,6 +15,7 @@ use lettre::transport::smtp::client::{AsyncSmtpConnection, Certificate, TlsParam
 use lettre::transport::smtp::commands::{Data, Mail, Noop, Rcpt};
 use lettre::transport::smtp::extension::ClientId;
 
+use crate::careful::CarefulStream;
 use crate::letter::Letter;
 use crate::mail;
 use crate::post::{BadPost, SendError};
@@ -91,6 +92,9 @@ impl Smtp {
         if settings.port == 0 {
             return Err(BadPost::new("port", "a port is 1 to 65535; 465 for `tls`, 587 for `starttls`"));
         }
+        if settings.timeout.is_zero() {
+            return Err(BadPost::new("timeout", "no letter is sent in no time; leave it out or write `30s`"));
+        }
         if settings.user.is_some() != settings.password.is_some() {
             return Err(BadPost::new(
                 "password",
@@ -157,19 +161,11 @@ impl Smtp {
 
     /// Connects, encrypts and logs in. Whatever goes wrong here is no fault of the letter.
     async fn open(&self) -> Result<AsyncSmtpConnection, SendError> {
-        let SmtpSettings { host, port, security, timeout, .. } = &self.settings;
-        let from_the_start = if *security == Security::Tls { self.tls.clone() } else { None };
-        let address = (host.as_str(), *port);
-        let mut connection =
-            AsyncSmtpConnection::connect_tokio1(address, Some(*timeout), &self.hello, from_the_start, None)
-                .await
-                .map_err(|error| self.later("connecting", &error))?;
-        if let (Security::StartTls, Some(tls)) = (security, &self.tls) {
-            connection
-                .starttls(tls.clone(), &self.hello)
-                .await
-                .map_err(|error| self.later("starting TLS", &error))?;
-        }
+        let mut connection = match self.settings.security {
+            Security::Tls => self.connect(self.tls.clone()).await?,
+            Security::Plain | Security::PlainAnywhere => self.connect(None).await?,
+            Security::StartTls => self.connect_and_start_tls().await?,
+        };
         if let (Some(user), Some(password)) = (&self.settings.user, &self.settings.password) {
             let credentials = Credentials::new(user.clone(), password.expose().to_owned());
             let mechanisms = [Mechanism::Plain, Mechanism::Login];
@@ -179,6 +175,41 @@ impl Smtp {
                 .map_err(|error| self.later("logging in", &error))?;
         }
         Ok(connection)
+    }
+
+    async fn connect(&self, tls: Option<TlsParameters>) -> Result<AsyncSmtpConnection, SendError> {
+        let SmtpSettings { host, port, .. } = &self.settings;
+        AsyncSmtpConnection::connect_tokio1(
+            (host.as_str(), *port),
+            Some(self.connect_limit()),
+            &self.hello,
+            tls,
+            None,
+        )
+        .await
+        .map_err(|error| self.later("connecting", &error))
+    }
+
+    async fn connect_and_start_tls(&self) -> Result<AsyncSmtpConnection, SendError> {
+        let SmtpSettings { host, port, .. } = &self.settings;
+        let stream = CarefulStream::connect(host, *port, self.connect_limit())
+            .await
+            .map_err(|error| SendError::Later(format!("mail server `{host}:{port}`: connecting: {error}")))?;
+        let mut connection = AsyncSmtpConnection::connect_with_transport(Box::new(stream), &self.hello)
+            .await
+            .map_err(|error| self.later("connecting", &error))?;
+        if let Some(tls) = &self.tls {
+            connection
+                .starttls(tls.clone(), &self.hello)
+                .await
+                .map_err(|error| self.later("starting TLS", &error))?;
+        }
+        Ok(connection)
+    }
+
+    /// What one address of the server may take to connect, so that a dead first one leaves time for the next.
+    fn connect_limit(&self) -> Duration {
+        self.settings.timeout / 3
     }
 
     /// Hands over the letter. A final no to the recipient or the letter is final; a no to our own address is a

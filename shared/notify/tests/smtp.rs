@@ -255,6 +255,7 @@ fn settings_that_cannot_work_are_refused_with_their_key() {
     let cases = [
         (with(|s| s.host = "mail example".to_owned()), "host"),
         (with(|s| s.port = 0), "port"),
+        (with(|s| s.timeout = Duration::ZERO), "timeout"),
         (with(|s| s.password = None), "password"),
         (with(|s| s.user = None), "password"),
         (with(|s| (s.host, s.security) = ("mail.example.com".to_owned(), Security::Plain)), "security"),
@@ -271,4 +272,12 @@ fn settings_that_cannot_work_are_refused_with_their_key() {
         assert_eq!(error.key, key, "{error}");
         assert!(!error.to_string().contains(PASSWORD), "{error}");
     }
+}
+
+#[tokio::test]
+async fn answers_slipped_in_before_the_encryption_are_never_believed() {
+    // All that a client would need to hear to believe that its letter was taken.
+    let forged = "220 go on\r\n250 AUTH PLAIN\r\n235 ok\r\n250 ok\r\n250 ok\r\n354 go on\r\n250 queued";
+    let why = later(failure(Manner::default().but("STARTTLS", answer(forged))).await);
+    assert!(why.contains("starting TLS"), "{why}");
 }

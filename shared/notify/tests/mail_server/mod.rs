@@ -151,7 +151,12 @@ where
         let went_on = match word.as_str() {
             "EHLO" => step(stream, manner, "EHLO", offer).await,
             "STARTTLS" => {
-                if step(stream, manner, "STARTTLS", "220 go on").await {
+                let agreed = match manner.instead.get("STARTTLS") {
+                    Some(Instead::Answer(answer)) => answer.starts_with("220"),
+                    Some(Instead::Hang | Instead::HangUp) => false,
+                    None => true,
+                };
+                if step(stream, manner, "STARTTLS", "220 go on").await && agreed {
                     return End::StartTls;
                 }
                 false
