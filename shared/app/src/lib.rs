@@ -1,1 +1,28 @@
-//! Placeholder until the crate's first commit.
+//! The verbs: sweep, recover, notify, and what a person asks for.
+//!
+//! Every verb is *lease · load · look · decide · commit · act*. A tick, a timer, a queue message and a button are the
+//! same thing, a reason to look: no state travels in an event, so a lost or doubled one is harmless.
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod bell;
+mod clock;
+mod deliver;
+mod env;
+#[cfg(feature = "one-box")]
+pub mod hand;
+mod health;
+mod hosts;
+pub mod people;
+mod post;
+mod recover;
+mod sweep;
+
+pub use bell::Bell;
+pub use clock::Clock;
+pub use deliver::{Delivered, deliver};
+pub use env::{Env, EnvParts, LiveRow};
+pub use health::health;
+pub use hosts::Hosts;
+pub use post::Courier;
+pub use recover::{Recovered, recover};
+pub use sweep::{Swept, look_at, sweep};

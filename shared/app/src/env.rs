@@ -1,0 +1,113 @@
+//! One environment: its store, its hosts, its post, and what the running process remembers of it.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use lamplighter_core::EnvName;
+use lamplighter_core::decision::{Decision, Effect, LiveEvent};
+use lamplighter_notify::Place;
+use lamplighter_store::{Placed, ShardNo, Store};
+use tokio::sync::{Mutex, broadcast};
+
+use crate::{Bell, Clock, Courier, Hosts};
+
+/// Live events kept for a listener that reads slowly; one that falls further behind is told so and reads the table.
+const LIVE_BACKLOG: usize = 1_024;
+
+/// What an environment is made of.
+pub struct EnvParts {
+    /// Its name.
+    pub name: EnvName,
+    /// Its table.
+    pub store: Store,
+    /// The way to its hosts.
+    pub hosts: Arc<dyn Hosts>,
+    /// The way to its people.
+    pub courier: Arc<dyn Courier>,
+    /// What letters say about where to look.
+    pub place: Place,
+    /// Where `now` comes from.
+    pub clock: Clock,
+    /// Names this life of this process in leases: no two lives share it.
+    pub owner: String,
+}
+
+/// One environment as a running process holds it. Nothing in it is needed to go on after a crash.
+pub struct Env {
+    pub(crate) parts: EnvParts,
+    /// Specs and watches by shard, as of a version: a sweep in which nothing changed reads nothing.
+    pub(crate) cache: Mutex<BTreeMap<ShardNo, Cached>>,
+    /// Rung when a restart was intended.
+    pub recover_bell: Bell,
+    /// Rung when somebody is to be told.
+    pub courier_bell: Bell,
+    /// Rung when a sweep is asked for out of turn.
+    pub sweep_bell: Bell,
+    live: broadcast::Sender<LiveRow>,
+}
+
+/// A shard as it was when its version was this.
+pub(crate) struct Cached {
+    pub(crate) fleet_version: u64,
+    pub(crate) placed: Vec<Placed>,
+}
+
+/// A live event as this process saw it committed.
+#[derive(Debug, Clone)]
+pub struct LiveRow {
+    /// The event.
+    pub event: LiveEvent,
+}
+
+impl Env {
+    /// An environment that has nothing in memory yet.
+    #[must_use]
+    pub fn new(parts: EnvParts) -> Self {
+        Self {
+            parts,
+            cache: Mutex::default(),
+            recover_bell: Bell::default(),
+            courier_bell: Bell::default(),
+            sweep_bell: Bell::default(),
+            live: broadcast::Sender::new(LIVE_BACKLOG),
+        }
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &EnvName {
+        &self.parts.name
+    }
+
+    /// Its table.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// Where `now` comes from.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.parts.clock
+    }
+
+    /// Hears live events committed by this process from now on.
+    #[must_use]
+    pub fn listen(&self) -> broadcast::Receiver<LiveRow> {
+        self.live.subscribe()
+    }
+
+    /// Carries out what a committed decision asks of this process: rings bells and shows live events.
+    /// The rest of its effects were written down with it.
+    pub(crate) fn act_on(&self, decision: &Decision) {
+        for effect in &decision.effects {
+            match effect {
+                Effect::OpenStep(_) => self.recover_bell.ring(),
+                Effect::Tell(_) => self.courier_bell.ring(),
+                // Nobody may be listening; the table has the event all the same.
+                Effect::Publish(event) => drop(self.live.send(LiveRow { event: event.clone() })),
+                Effect::CloseStep(_) | Effect::Record(_) => {}
+            }
+        }
+    }
+}

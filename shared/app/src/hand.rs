@@ -1,0 +1,207 @@
+//! The minute hand of the one-box home: rings the verbs, each in its own loop, so that a slow one delays no other.
+
+use std::future::Future;
+use std::time::Duration;
+
+use lamplighter_core::Moment;
+use lamplighter_store::StoreError;
+use tokio_util::sync::CancellationToken;
+
+use crate::{Delivered, Env, Recovered, Swept, deliver, health, recover, sweep};
+
+/// How often `recover` looks for work that no bell announced: what another process committed, or this one before a crash.
+const RECOVER_EVERY: Duration = Duration::from_secs(30);
+/// How often the courier looks for work that no bell announced.
+const DELIVER_EVERY: Duration = Duration::from_secs(60);
+/// How often the health of the env is logged.
+const SUMMARY_EVERY: Duration = Duration::from_secs(300);
+/// How often expired items are swept out of the embedded store.
+const TTL_EVERY: Duration = Duration::from_secs(3_600);
+/// Wait after a verb failed for want of the store.
+const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long a stop waits for what is under way: one settle, one look and a commit. What takes longer is safely left:
+/// the next life asks the host.
+pub const GRACE: Duration = Duration::from_secs(30);
+
+/// Runs an env until told to stop, then waits for what is under way, at most [`GRACE`].
+///
+/// `beat` is called once per turn of the sweep's loop, with a status line: the sign of life for a watchdog.
+pub async fn run(env: &Env, stop: CancellationToken, beat: impl Fn(&str) + Send + Sync) {
+    let all = async {
+        tokio::join!(
+            sweeping(env, &stop, &beat),
+            recovering(env, &stop),
+            delivering(env, &stop),
+            summing_up(env, &stop),
+            forgetting(env, &stop),
+        )
+    };
+    let overdue = async {
+        stop.cancelled().await;
+        tokio::time::sleep(GRACE).await;
+    };
+    tokio::select! {
+        _ = all => {}
+        () = overdue => tracing::warn!(env = %env.name(), "stopped with work under way; the next start asks the hosts what came of it"),
+    }
+}
+
+/// Sweeps at once, then at every tick. After a sleep of the machine there is one sweep, not one for each missed tick.
+async fn sweeping(env: &Env, stop: &CancellationToken, beat: &(impl Fn(&str) + Sync)) {
+    let mut skipped: u64 = 0;
+    while !stop.is_cancelled() {
+        let every = match env.store().settings().await {
+            Ok((_, settings)) => settings.every,
+            Err(error) => {
+                log_failure(env, "sweep", &error);
+                beat("store cannot be used");
+                wait(stop, AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        let tick = env.clock().now().tick(every);
+        beat(&turn_of_the_hand(env, tick, &mut skipped).await);
+        let next = Moment::from_millis(i64::try_from(tick.saturating_mul(1_000)).unwrap_or(i64::MAX)) + every;
+        tokio::select! {
+            () = stop.cancelled() => return,
+            () = env.clock().sleep_until(next) => {}
+            () = env.sweep_bell.rung() => sweep_out_of_turn(env).await,
+        }
+    }
+}
+
+async fn turn_of_the_hand(env: &Env, tick: u64, skipped: &mut u64) -> String {
+    match sweep(env, tick).await {
+        Ok(Swept::Done(report)) => {
+            let line = summary_line(&report);
+            tracing::info!(env = %env.name(), tick, checked = report.checked, healthy = report.healthy, unhealthy = report.unhealthy,
+                unreachable = report.unreachable, restarting = report.restarting, skipped = report.skipped,
+                duration_ms = report.duration_ms, "{line}");
+            line
+        }
+        Ok(Swept::Held { by, until }) => {
+            *skipped += 1;
+            tracing::warn!(env = %env.name(), tick, %by, %until, skipped, "sweep {tick} skipped: the previous one is not done");
+            format!("sweep {tick} skipped: the previous one is not done")
+        }
+        Ok(Swept::Past) => format!("sweep {tick} was already done"),
+        Ok(Swept::Off) => "off".to_owned(),
+        Err(error) => {
+            log_failure(env, "sweep", &error);
+            "store cannot be used".to_owned()
+        }
+    }
+}
+
+/// A person asked for a sweep, or something was committed that is best looked at soon.
+async fn sweep_out_of_turn(env: &Env) {
+    let tick = u64::try_from(env.clock().now().as_secs()).unwrap_or(0);
+    turn_of_the_hand(env, tick, &mut 0).await;
+}
+
+/// The one line that a sweep logs.
+#[must_use]
+pub fn summary_line(report: &lamplighter_core::report::SweepReport) -> String {
+    let seconds = Duration::from_millis(report.duration_ms).as_secs_f64();
+    let mut line = format!(
+        "sweep {} done in {seconds:.2}s: {} checked, {} healthy",
+        report.tick, report.checked, report.healthy
+    );
+    let parts = [
+        (report.unhealthy, "unhealthy"),
+        (report.unreachable, "unreachable"),
+        (report.restarting, "restarting"),
+        (report.skipped, "skipped"),
+    ];
+    for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+        line.push_str(&format!(", {count} {what}"));
+    }
+    line
+}
+
+/// Makes restarts when the bell rings, when one is due, and now and then for what no bell announced.
+async fn recovering(env: &Env, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let again = match recover(env, || stop.is_cancelled()).await {
+            Ok(Recovered::Rested { next, .. }) => next,
+            Ok(Recovered::Held { until }) => Some(until),
+            Ok(Recovered::Blind) => None,
+            Err(error) => {
+                log_failure(env, "recover", &error);
+                wait(stop, AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        rest(env, stop, again, RECOVER_EVERY, env.recover_bell.rung()).await;
+    }
+}
+
+/// Brings letters when the bell rings, when one is due, and now and then for what no bell announced.
+async fn delivering(env: &Env, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let again = match deliver(env).await {
+            Ok(Delivered::Sent { next, .. }) => next,
+            Ok(Delivered::Held { until }) => Some(until),
+            Err(error) => {
+                log_failure(env, "notify", &error);
+                wait(stop, AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        rest(env, stop, again, DELIVER_EVERY, env.courier_bell.rung()).await;
+    }
+}
+
+/// Waits for the bell, for the next moment something is due, or for the longest rest.
+async fn rest(
+    env: &Env,
+    stop: &CancellationToken,
+    next: Option<Moment>,
+    longest: Duration,
+    bell: impl Future<Output = ()>,
+) {
+    let until = env.clock().now() + longest;
+    let until = next.map_or(until, |next| next.min(until));
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = bell => {}
+        () = env.clock().sleep_until(until) => {}
+    }
+}
+
+/// Logs the health of the env every five minutes.
+async fn summing_up(env: &Env, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        wait(stop, SUMMARY_EVERY).await;
+        if stop.is_cancelled() {
+            return;
+        }
+        match health(env).await {
+            Ok(health) => {
+                tracing::info!(env = %env.name(), services = health.services, "{}", health.summary())
+            }
+            Err(error) => log_failure(env, "health summary", &error),
+        }
+    }
+}
+
+/// Sweeps expired items out of the embedded store, which does not do it by itself.
+async fn forgetting(env: &Env, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        if let Err(error) = env.store().sweep_ttl(env.clock().now()).await {
+            log_failure(env, "forgetting expired items", &error);
+        }
+        wait(stop, TTL_EVERY).await;
+    }
+}
+
+async fn wait(stop: &CancellationToken, duration: Duration) {
+    tokio::select! {
+        () = stop.cancelled() => {}
+        () = tokio::time::sleep(duration) => {}
+    }
+}
+
+fn log_failure(env: &Env, verb: &str, error: &StoreError) {
+    tracing::error!(env = %env.name(), verb, error = error as &dyn std::error::Error, "{verb} could not use the store: {error}");
+}
