@@ -83,15 +83,15 @@ impl Connector {
 
     fn through_faults(&self, request: &Request, faults: &Faults) -> Outcome {
         for late in std::mem::take(&mut *locked(&faults.late)) {
-            run(&self.database, &late);
+            self.watched(&late, faults);
         }
         let call = Call { operation: &request.operation, request: &request.body };
         let answer = match faults.intercept.before(&call) {
-            Injected::Proceed => run(&self.database, request),
-            Injected::Twice => self.twice(request),
+            Injected::Proceed => self.watched(request, faults),
+            Injected::Twice => self.twice(request, faults),
             Injected::Stale => match locked(&faults.earlier_answers).get(&request.body) {
                 Some(earlier) => earlier.clone(),
-                None => run(&self.database, request),
+                None => self.watched(request, faults),
             },
             Injected::Late => {
                 locked(&faults.late).push(request.clone());
@@ -108,7 +108,7 @@ impl Connector {
         }
         match faults.intercept.after(&call) {
             Injected::Proceed | Injected::Stale => Outcome::Answered(answer),
-            Injected::Twice => Outcome::Answered(run(&self.database, &without_token(request))),
+            Injected::Twice => Outcome::Answered(self.watched(&without_token(request), faults)),
             failed @ (Injected::Throttle
             | Injected::ServerError
             | Injected::TimedOut
@@ -118,9 +118,17 @@ impl Connector {
         }
     }
 
-    fn twice(&self, request: &Request) -> Answer {
-        run(&self.database, request);
-        run(&self.database, &without_token(request))
+    fn twice(&self, request: &Request, faults: &Faults) -> Answer {
+        self.watched(request, faults);
+        self.watched(&without_token(request), faults)
+    }
+
+    /// Carries a request out, and lets the test know what the table made of it.
+    fn watched(&self, request: &Request, faults: &Faults) -> Answer {
+        let answer = run(&self.database, request);
+        let call = Call { operation: &request.operation, request: &request.body };
+        faults.intercept.carried_out(&call, answer.status == 200);
+        answer
     }
 }
 

@@ -39,4 +39,9 @@ pub trait Intercept: Send + Sync {
     fn before(&self, call: &Call<'_>) -> Injected;
     /// After it was made, before its answer is seen.
     fn after(&self, call: &Call<'_>) -> Injected;
+    /// The engine has carried the call out, and accepted or refused it; whether the caller ever learns of it is another
+    /// matter. For tests that keep a history of what the table took.
+    fn carried_out(&self, call: &Call<'_>, accepted: bool) {
+        let _ = (call, accepted);
+    }
 }
