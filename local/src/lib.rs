@@ -2,10 +2,13 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod cli;
+pub mod client;
 pub mod command;
 pub mod config;
+pub mod context;
 pub mod exit;
 pub mod fleet_file;
+mod progress;
 pub mod say;
 pub mod serve;
 pub mod source;

@@ -1,9 +1,26 @@
 //! The commands, one file each.
 
+mod apply;
+mod completions;
+mod context;
+mod events;
+mod health;
+mod one_service;
+mod outline;
+mod services;
+mod sweep_now;
 mod sweep_once;
+mod token;
 
-use crate::cli::{Cli, SweepArgs, Verb};
+use std::path::Path;
+
+use lamplighter_core::EnvName;
+
+use crate::cli::{BreakerVerb, Cli, SweepArgs, Verb};
+use crate::client::Client;
 use crate::exit::{Exit, Failure, Outcome};
+use crate::fleet_file::{FleetEnv, FleetFile};
+use crate::serve;
 
 /// Carries out what was asked.
 ///
@@ -11,8 +28,53 @@ use crate::exit::{Exit, Failure, Outcome};
 /// Why it could not be done, ready to be printed.
 pub async fn run(cli: Cli) -> Outcome {
     let Cli { global, verb } = cli;
+    let form = global.form();
     match verb {
+        Verb::Serve(args) => serve::run(form, args).await,
+        Verb::Apply(args) => apply::run(&global, args).await,
+        Verb::Services(args) => services::run(&Client::new(&global)?, form, &args).await,
         Verb::Sweep(args @ SweepArgs { once: true, .. }) => sweep_once::run(&global, args).await,
-        other => Err(Failure::new(Exit::Failed, format!("not built yet: {other:?}"))),
+        Verb::Sweep(args) => sweep_now::run(&Client::new(&global)?, form, &args).await,
+        Verb::Why(one) => one_service::why(&Client::new(&global)?, form, &one.id).await,
+        Verb::Restart(one) => one_service::restart(&Client::new(&global)?, form, &one.id).await,
+        Verb::Check(one) => one_service::check(&Client::new(&global)?, form, &one.id).await,
+        Verb::Hold(args) => one_service::hold(&Client::new(&global)?, form, &args).await,
+        Verb::Release(one) => one_service::release(&Client::new(&global)?, form, &one.id).await,
+        Verb::Breaker(BreakerVerb::Reset(one)) => {
+            one_service::reset_breaker(&Client::new(&global)?, form, &one.id).await
+        }
+        Verb::Health => health::run(&Client::new(&global)?, form).await,
+        Verb::Cost => outline::cost(&Client::new(&global)?, form).await,
+        Verb::Events(args) => events::run(&Client::new(&global)?, form, &args).await,
+        Verb::Token(verb) => token::run(&Client::new(&global)?, form, verb).await,
+        Verb::Context(verb) => context::run(&global, &verb),
+        Verb::Completions(args) => completions::run(&args),
+        other @ (Verb::Demo(_) | Verb::Doctor(_) | Verb::Import(_) | Verb::Data(_)) => {
+            Err(Failure::new(Exit::Failed, format!("not built yet: {other:?}")))
+        }
     }
 }
+
+/// The env that was named, or the only one there is.
+fn choose_env(
+    mut fleet: FleetFile,
+    named: Option<&EnvName>,
+    file: &Path,
+) -> Result<(EnvName, FleetEnv), Failure> {
+    let names: Vec<String> = fleet.envs.keys().map(|name| format!("`{name}`")).collect();
+    let (names, file) = (names.join(", "), file.display());
+    match named {
+        Some(name) => match fleet.envs.remove_entry(name) {
+            Some(env) => Ok(env),
+            None => Err(Failure::new(Exit::Usage, format!("`{file}` has no environment `{name}`"))
+                .hint(format!("it has {names}"))),
+        },
+        None if fleet.envs.len() == 1 => match fleet.envs.pop_first() {
+            Some(env) => Ok(env),
+            None => Err(Failure::new(Exit::Usage, format!("`{file}` has no environment"))),
+        },
+        None => Err(Failure::new(Exit::Usage, format!("`{file}` has several environments"))
+            .hint(format!("say which with `--env`: {names}"))),
+    }
+}
+

@@ -1,11 +1,10 @@
 //! `sweep --once`: looks at a fleet file's services without a server. Stores nothing, restarts nothing, tells nobody.
 
-use std::io::IsTerminal as _;
 use std::path::Path;
 use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use indicatif::ProgressBar;
 use lamplighter_core::moment::Moment;
 use lamplighter_core::report::SweepReport;
 use lamplighter_core::settings::Settings;
@@ -17,7 +16,8 @@ use serde::Serialize;
 
 use crate::cli::{Global, SweepArgs};
 use crate::exit::{Exit, Failure, Outcome};
-use crate::fleet_file::{self, FleetEnv, FleetFile};
+use crate::fleet_file;
+use crate::progress;
 use crate::say::{self, Form, Ink};
 
 /// The report as JSON: the sweep's own report, and what was seen of each service.
@@ -45,7 +45,7 @@ struct Seen<'s> {
 pub(super) async fn run(global: &Global, args: SweepArgs) -> Outcome {
     let file = args.fleet.as_deref().unwrap_or(Path::new("fleet.toml"));
     let fleet = fleet_file::read(file)?;
-    let (name, env) = choose_env(fleet, global.env.as_ref(), file)?;
+    let (name, env) = super::choose_env(fleet, global.env.as_ref(), file)?;
     let settings = env.settings.unwrap_or_default();
     let concurrency = args.concurrency.unwrap_or(settings.concurrency);
 
@@ -60,7 +60,7 @@ pub(super) async fn run(global: &Global, args: SweepArgs) -> Outcome {
     let began = Instant::now();
     let now = Moment::from(SystemTime::now());
     let ready = env.services.iter().filter(|spec| spec.lifecycle == Lifecycle::Ready).count();
-    let bar = progress_bar(ready);
+    let bar = progress::bar(ready, "looked at");
     let looks = look_at_all(&remote, &env.services, &settings, concurrency, &bar).await;
     bar.finish_and_clear();
     remote.close().await;
@@ -72,29 +72,6 @@ pub(super) async fn run(global: &Global, args: SweepArgs) -> Outcome {
     print(global.form(), &name, report, &looks)?;
     let all_well = report.all_healthy() && looks.iter().all(|(_, look)| look.sight == Sight::Up);
     Ok(if all_well { Exit::Ok } else { Exit::Partial })
-}
-
-/// The env that was named, or the only one there is.
-pub(super) fn choose_env(
-    mut fleet: FleetFile,
-    named: Option<&EnvName>,
-    file: &Path,
-) -> Result<(EnvName, FleetEnv), Failure> {
-    let names: Vec<String> = fleet.envs.keys().map(|name| format!("`{name}`")).collect();
-    let (names, file) = (names.join(", "), file.display());
-    match named {
-        Some(name) => match fleet.envs.remove_entry(name) {
-            Some(env) => Ok(env),
-            None => Err(Failure::new(Exit::Usage, format!("`{file}` has no environment `{name}`"))
-                .hint(format!("it has {names}"))),
-        },
-        None if fleet.envs.len() == 1 => match fleet.envs.pop_first() {
-            Some(env) => Ok(env),
-            None => Err(Failure::new(Exit::Usage, format!("`{file}` has no environment"))),
-        },
-        None => Err(Failure::new(Exit::Usage, format!("`{file}` has several environments"))
-            .hint(format!("say which with `--env`: {names}"))),
-    }
 }
 
 /// Takes one look at each service that is ready, so many at once, within the sweep's limit. Never fails.
@@ -202,7 +179,7 @@ fn row(spec: &ServiceSpec, look: &Look) -> Vec<String> {
 }
 
 /// `sweep 4711 done in 0.82s: 12 checked, 11 healthy, 1 unhealthy`; what is nought is left out.
-fn summary(report: &SweepReport) -> String {
+pub(super) fn summary(report: &SweepReport) -> String {
     let mut line = format!(
         "sweep {} done in {}.{:02}s: {} checked, {} healthy",
         report.tick,
@@ -217,16 +194,4 @@ fn summary(report: &SweepReport) -> String {
         line.push_str(&format!(", {count} {word}"));
     }
     line
-}
-
-/// A bar on stderr, if people are watching.
-fn progress_bar(length: usize) -> ProgressBar {
-    if !std::io::stderr().is_terminal() {
-        return ProgressBar::hidden();
-    }
-    let bar = ProgressBar::with_draw_target(u64::try_from(length).ok(), ProgressDrawTarget::stderr());
-    match ProgressStyle::with_template("{bar:30} {pos}/{len} looked at, {elapsed}") {
-        Ok(style) => bar.with_style(style),
-        Err(_) => bar,
-    }
 }

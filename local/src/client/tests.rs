@@ -1,0 +1,3 @@
+//! How the client takes what servers do.
+
+use super::*;
