@@ -74,7 +74,10 @@ impl Store {
         let client = client(Connector::new(database.clone(), Runs::OnBlockingThread, None));
         let life = format!("{:016x}", rand::random::<u64>());
         let engine = Engine { database, clock: None, _lock: Some(Arc::new(lock)) };
-        Store::on_engine(client, env, life, engine, &place, now).await
+        let store = Store::on_engine(client, env, life, engine, &place).await?;
+        store.adopt(&place, now).await?;
+        store.end_leases().await?;
+        Ok(store)
     }
 
     /// Opens a database in memory that ends with the store.
@@ -100,11 +103,21 @@ impl Store {
         now: Moment,
         intercept: Option<Arc<dyn Intercept>>,
     ) -> Result<Store, OpenError> {
+        let store = Store::on_bytes(bytes, env, intercept).await?;
+        store.adopt("memory", now).await?;
+        Ok(store)
+    }
+
+    async fn on_bytes(
+        bytes: &MemoryBytes,
+        env: &EnvName,
+        intercept: Option<Arc<dyn Intercept>>,
+    ) -> Result<Store, OpenError> {
         let client = client(Connector::new(bytes.database.clone(), Runs::Inline, intercept));
         let life = format!("life-{}", bytes.lives.fetch_add(1, Ordering::Relaxed));
         let engine =
             Engine { database: bytes.database.clone(), clock: Some(bytes.clock.clone()), _lock: None };
-        Store::on_engine(client, env, life, engine, "memory", now).await
+        Store::on_engine(client, env, life, engine, "memory").await
     }
 
     async fn on_engine(
@@ -113,9 +126,7 @@ impl Store {
         life: String,
         engine: Engine,
         place: &str,
-        now: Moment,
     ) -> Result<Store, OpenError> {
-        let is_file = engine.clock.is_none();
         match engine.database.table_count().map_err(|error| engine_error(&error))? {
             0 => Store::create_table(&client, TABLE).await?,
             1 => {}
@@ -124,11 +135,23 @@ impl Store {
                 return Err(OpenError::NotOurs { place: place.to_owned(), because });
             }
         }
-        let store = Store::over(client, TABLE, env, life, Some(engine));
-        store.adopt(place, now).await?;
-        if is_file {
-            store.end_leases().await?;
-        }
+        Ok(Store::over(client, TABLE, env, life, Some(engine)))
+    }
+
+    /// [`Store::open_memory_on`] without one of the write conditions, that of opening included.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    #[cfg(feature = "mutations")]
+    pub async fn open_memory_without(
+        bytes: &MemoryBytes,
+        env: &EnvName,
+        now: Moment,
+        intercept: Option<Arc<dyn Intercept>>,
+        condition: crate::Condition,
+    ) -> Result<Store, OpenError> {
+        let store = Store::on_bytes(bytes, env, intercept).await?.without(condition);
+        store.adopt("memory", now).await?;
         Ok(store)
     }
 
