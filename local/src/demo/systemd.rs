@@ -395,7 +395,9 @@ impl Systemd {
     fn docker(&self, words: &[&str]) -> Option<Answer> {
         let (verb, rest) = words.split_first()?;
         let name = rest.last()?;
-        let Some((state, id, journal)) = self.with(name, |unit| (unit.state, unit.invocation.clone(), unit.journal.clone())) else {
+        let Some((state, id, journal)) =
+            self.with(name, |unit| (unit.state, unit.invocation.clone(), unit.journal.clone()))
+        else {
             return Some(Answer::refused(format!("Error: No such container: {name}\n"), 1));
         };
         let status = match state {
@@ -405,7 +407,9 @@ impl Systemd {
         };
         // Docker's own start time is a date; any text that changes with every start does as well.
         match *verb {
-            "inspect" if rest.iter().any(|word| word.contains(".State.Status")) => Some(Answer::said(format!("{status}  {id}\n"), 0)),
+            "inspect" if rest.iter().any(|word| word.contains(".State.Status")) => {
+                Some(Answer::said(format!("{status}  {id}\n"), 0))
+            }
             "inspect" => Some(Answer::said(format!("{id}\n"), 0)),
             "logs" => Some(Answer::said(journal.iter().map(|line| format!("{line}\n")).collect(), 0)),
             _ => None,

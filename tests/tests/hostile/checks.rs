@@ -4,7 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use lamplighter_core::sight::DownKind::{self, BadAnswer, ForbiddenAddress, Refused, TimedOut, TooSlow, WrongBody, WrongStatus};
+use lamplighter_core::sight::DownKind::{
+    self, BadAnswer, ForbiddenAddress, Refused, TimedOut, TooSlow, WrongBody, WrongStatus,
+};
 use lamplighter_core::sight::{Look, Sight};
 use lamplighter_core::spec::{HttpCheck, ServiceSpec};
 use lamplighter_remote::{Pool, Remote, RemoteConfig};
@@ -19,7 +21,10 @@ const ELSEWHERE: &str = "203.0.113.7";
 
 fn spec(address: &str, check: serde_json::Value) -> ServiceSpec {
     let policy = json!({ "connect_limit": "600ms", "command_limit": "600ms", "http_limit": "600ms" });
-    serde_json::from_value(json!({ "id": "web-1", "address": address, "check": check, "restart": "never", "policy": policy })).unwrap()
+    serde_json::from_value(
+        json!({ "id": "web-1", "address": address, "check": check, "restart": "never", "policy": policy }),
+    )
+    .unwrap()
 }
 
 fn remote_that_may_reach(networks: &[&str]) -> Remote {
@@ -81,8 +86,12 @@ async fn look_at(url: &str, networks: &[&str]) -> Look {
 #[track_caller]
 fn assert_down_as(look: &Look, kinds: &[DownKind]) {
     match &look.sight {
-        Sight::Down(fault) => assert!(kinds.contains(&fault.kind), "expected one of {kinds:?}, saw {}", look.sight),
-        Sight::Up | Sight::Unreachable(_) | Sight::Unknown(_) => panic!("expected {kinds:?}, saw {}", look.sight),
+        Sight::Down(fault) => {
+            assert!(kinds.contains(&fault.kind), "expected one of {kinds:?}, saw {}", look.sight)
+        }
+        Sight::Up | Sight::Unreachable(_) | Sight::Unknown(_) => {
+            panic!("expected {kinds:?}, saw {}", look.sight)
+        }
     }
 }
 
@@ -120,7 +129,10 @@ async fn the_metadata_address_is_refused_in_every_spelling() {
 
 #[tokio::test]
 async fn private_and_loopback_addresses_are_refused_unless_listed() {
-    let site = Site::start(|mut stream| async move { stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await }).await;
+    let site = Site::start(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+    })
+    .await;
     let port = site.port;
     for host in ["127.0.0.1", "localhost", "127.1", "2130706433", "[::ffff:127.0.0.1]", "0x7f.1"] {
         assert_down(&look_at(&format!("http://{host}:{port}/"), &[]).await, ForbiddenAddress);
@@ -135,15 +147,29 @@ async fn private_and_loopback_addresses_are_refused_unless_listed() {
 
 #[test]
 fn a_url_with_a_user_name_is_no_check() {
-    for url in ["http://user@example.com/", "http://a:b@169.254.169.254/", "http://example.com\\@169.254.169.254/", "file:///etc/passwd", "gopher://x/"] {
+    for url in [
+        "http://user@example.com/",
+        "http://a:b@169.254.169.254/",
+        "http://example.com\\@169.254.169.254/",
+        "file:///etc/passwd",
+        "gopher://x/",
+    ] {
         assert!(serde_json::from_value::<HttpCheck>(json!(url)).is_err(), "{url}");
     }
 }
 
 #[tokio::test]
 async fn a_redirect_is_an_answer_and_not_a_way() {
-    let target = Site::start(|mut stream| async move { stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await }).await;
-    for location in ["http://169.254.169.254/latest/meta-data/".to_owned(), target.url(), "//elsewhere".to_owned(), "file:///etc/passwd".to_owned()] {
+    let target = Site::start(|mut stream| async move {
+        stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 0\r\n\r\n").await
+    })
+    .await;
+    for location in [
+        "http://169.254.169.254/latest/meta-data/".to_owned(),
+        target.url(),
+        "//elsewhere".to_owned(),
+        "file:///etc/passwd".to_owned(),
+    ] {
         let site = Site::start(move |mut stream| {
             let answer = format!("HTTP/1.1 302 Found\r\nlocation: {location}\r\ncontent-length: 0\r\n\r\n");
             async move { stream.write_all(answer.as_bytes()).await }
@@ -175,7 +201,11 @@ async fn an_endless_body_is_read_only_so_far() {
         let look = look_with(&remote_that_may_reach(&["127.0.0.1"]), &spec(ELSEWHERE, check)).await;
         assert_down_as(&look, &[WrongBody, BadAnswer]);
         // The cap is 64 KiB; the rest is what the sockets between hold.
-        assert!(poured.load(Ordering::SeqCst) < 16 * 1024 * 1024, "{} bytes were taken", poured.load(Ordering::SeqCst));
+        assert!(
+            poured.load(Ordering::SeqCst) < 16 * 1024 * 1024,
+            "{} bytes were taken",
+            poured.load(Ordering::SeqCst)
+        );
     }
 }
 
@@ -196,8 +226,9 @@ async fn slow_answers_end_at_the_limit() {
         let look = look_with(&remote_that_may_reach(&["127.0.0.1"]), &spec(ELSEWHERE, check)).await;
         assert_down_as(&look, &[TimedOut, TooSlow, BadAnswer]);
     }
-    let silent = Site::start(|_stream| async move {
+    let silent = Site::start(|stream| async move {
         tokio::time::sleep(Duration::from_secs(60)).await;
+        drop(stream);
         Ok(())
     })
     .await;
@@ -206,9 +237,18 @@ async fn slow_answers_end_at_the_limit() {
 
 #[tokio::test]
 async fn what_is_not_http_is_a_bad_answer() {
-    let many_headers: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x-h: y\r\n".repeat(10_000)).into_boxed_str());
-    let long_header: &'static str = Box::leak(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(10_000_000)).into_boxed_str());
-    for answer in ["SSH-2.0-OpenSSH_9.6\r\n", "\0\0\0\0", "HTTP/1.1 999999 What\r\n\r\n", "HTTP/1.1 200 OK\r\ncontent-length: minus one\r\n\r\n", many_headers, long_header] {
+    let many_headers: &'static str =
+        Box::leak(format!("HTTP/1.1 200 OK\r\n{}\r\n", "x-h: y\r\n".repeat(10_000)).into_boxed_str());
+    let long_header: &'static str =
+        Box::leak(format!("HTTP/1.1 200 OK\r\nx: {}\r\n\r\n", "y".repeat(10_000_000)).into_boxed_str());
+    for answer in [
+        "SSH-2.0-OpenSSH_9.6\r\n",
+        "\0\0\0\0",
+        "HTTP/1.1 999999 What\r\n\r\n",
+        "HTTP/1.1 200 OK\r\ncontent-length: minus one\r\n\r\n",
+        many_headers,
+        long_header,
+    ] {
         let site = Site::start(move |mut stream| async move {
             stream.write_all(answer.as_bytes()).await?;
             stream.shutdown().await

@@ -23,7 +23,9 @@ async fn five_hundred_slow_hosts_do_not_delay_a_good_one() {
     let slow_spec = spec(&slow.address, &slow.host_key);
     let good_spec = spec(&good.address().to_string(), &good.host_key_line());
     let began = Instant::now();
-    let slow_looks = futures_util::stream::iter(0..SLOW_HOSTS).map(|_| remote.look(&slow_spec, now(), LOOK_LIMIT)).buffer_unordered(SLOW_HOSTS);
+    let slow_looks = futures_util::stream::iter(0..SLOW_HOSTS)
+        .map(|_| remote.look(&slow_spec, now(), LOOK_LIMIT))
+        .buffer_unordered(SLOW_HOSTS);
     let (slow_looks, (good_look, good_took)) = tokio::join!(slow_looks.collect::<Vec<_>>(), async {
         let look = remote.look(&good_spec, now(), LOOK_LIMIT).await;
         (look, began.elapsed())

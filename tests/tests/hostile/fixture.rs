@@ -61,7 +61,9 @@ pub fn now() -> Moment {
 /// Looks once, and fails if the look outlasts every limit it was given.
 pub async fn look_with(remote: &Remote, spec: &ServiceSpec) -> Look {
     let began = Instant::now();
-    let look = tokio::time::timeout(LOOK_LIMIT * 2, remote.look(spec, now(), LOOK_LIMIT)).await.expect("the look never ended");
+    let look = tokio::time::timeout(LOOK_LIMIT * 2, remote.look(spec, now(), LOOK_LIMIT))
+        .await
+        .expect("the look never ended");
     assert!(began.elapsed() < LOOK_LIMIT, "the look took {:?}", began.elapsed());
     let detail = match &look.sight {
         Sight::Down(fault) => &fault.detail,
@@ -70,7 +72,10 @@ pub async fn look_with(remote: &Remote, spec: &ServiceSpec) -> Look {
     };
     for text in [Some(detail), look.evidence.as_deref()].into_iter().flatten() {
         let is_plain = text.chars().all(|c| c == '\n' || !c.is_control());
-        assert!(is_plain && text.len() <= MAX_EVIDENCE_BYTES.max(MAX_DETAIL_CHARS * 4), "hostile text came through: {text:?}");
+        assert!(
+            is_plain && text.len() <= MAX_EVIDENCE_BYTES.max(MAX_DETAIL_CHARS * 4),
+            "hostile text came through: {text:?}"
+        );
     }
     look
 }
@@ -82,7 +87,9 @@ pub async fn look(host: &HostileHost) -> Look {
 #[track_caller]
 pub fn assert_unreachable(look: &Look, kinds: &[UnreachableKind]) {
     match &look.sight {
-        Sight::Unreachable(fault) => assert!(kinds.contains(&fault.kind), "expected one of {kinds:?}, saw {}", look.sight),
+        Sight::Unreachable(fault) => {
+            assert!(kinds.contains(&fault.kind), "expected one of {kinds:?}, saw {}", look.sight)
+        }
         Sight::Up | Sight::Down(_) | Sight::Unknown(_) => panic!("expected {kinds:?}, saw {}", look.sight),
     }
 }
@@ -91,6 +98,8 @@ pub fn assert_unreachable(look: &Look, kinds: &[UnreachableKind]) {
 pub fn assert_down(look: &Look, kind: DownKind) {
     match &look.sight {
         Sight::Down(fault) => assert_eq!(fault.kind, kind, "{}", look.sight),
-        Sight::Up | Sight::Unreachable(_) | Sight::Unknown(_) => panic!("expected {kind:?}, saw {}", look.sight),
+        Sight::Up | Sight::Unreachable(_) | Sight::Unknown(_) => {
+            panic!("expected {kind:?}, saw {}", look.sight)
+        }
     }
 }

@@ -57,7 +57,12 @@ impl HostileHost {
             let mut visits = tokio::task::JoinSet::new();
             while let Ok((stream, _)) = listener.accept().await {
                 shared.connections.fetch_add(1, Ordering::SeqCst);
-                let visit = Visit { wire: Wire::new(stream), seen: Arc::clone(&shared), identity: Arc::clone(&identity), channel: 0 };
+                let visit = Visit {
+                    wire: Wire::new(stream),
+                    seen: Arc::clone(&shared),
+                    identity: Arc::clone(&identity),
+                    channel: 0,
+                };
                 visits.spawn(script(visit));
             }
         });
@@ -143,14 +148,23 @@ impl Visit {
         let mut reading = Reading(&open[1..]);
         let (_kind, theirs) = (reading.text(), reading.number());
         self.channel = theirs;
-        self.wire.send(&Payload::of(message::CHANNEL_OPEN_CONFIRMATION).number(theirs).number(0).number(window).number(packet)).await
+        self.wire
+            .send(
+                &Payload::of(message::CHANNEL_OPEN_CONFIRMATION)
+                    .number(theirs)
+                    .number(0)
+                    .number(window)
+                    .number(packet),
+            )
+            .await
     }
 
     /// Waits for the command and says that it runs.
     pub async fn exec(&mut self) -> io::Result<String> {
         let request = self.wire.receive_kind(message::CHANNEL_REQUEST).await?;
         let mut reading = Reading(&request[1..]);
-        let (_channel, _kind, _wants_reply, command) = (reading.number(), reading.text(), reading.flag(), reading.text());
+        let (_channel, _kind, _wants_reply, command) =
+            (reading.number(), reading.text(), reading.flag(), reading.text());
         self.seen.commands.fetch_add(1, Ordering::SeqCst);
         self.wire.send(&Payload::of(message::CHANNEL_SUCCESS).number(self.channel)).await?;
         Ok(command)
@@ -171,13 +185,23 @@ impl Visit {
     }
 
     pub async fn complain(&mut self, text: &[u8]) -> io::Result<()> {
-        self.wire.send(&Payload::of(message::CHANNEL_EXTENDED_DATA).number(self.channel).number(1).bytes(text)).await?;
+        self.wire
+            .send(&Payload::of(message::CHANNEL_EXTENDED_DATA).number(self.channel).number(1).bytes(text))
+            .await?;
         self.seen.bytes_sent.fetch_add(text.len() as u64, Ordering::SeqCst);
         Ok(())
     }
 
     pub async fn status(&mut self, channel: u32, status: u32) -> io::Result<()> {
-        self.wire.send(&Payload::of(message::CHANNEL_REQUEST).number(channel).text("exit-status").byte(0).number(status)).await
+        self.wire
+            .send(
+                &Payload::of(message::CHANNEL_REQUEST)
+                    .number(channel)
+                    .text("exit-status")
+                    .byte(0)
+                    .number(status),
+            )
+            .await
     }
 
     pub async fn signal(&mut self, name: &str) -> io::Result<()> {

@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
+use lamplighter_core::EnvName;
 use lamplighter_core::sight::UnreachableKind::{Dropped, NoVerdict, Protocol, TimedOut};
 use lamplighter_core::sight::{DownKind, Look, RestartOutcome, Sight};
-use lamplighter_core::EnvName;
 use lamplighter_remote::RestartOrder;
 
 use super::fixture::{LOOK_LIMIT, assert_down, assert_unreachable, look, remote, spec};
@@ -24,7 +24,16 @@ async fn a_good_host_is_up() {
 
 #[tokio::test]
 async fn only_exactly_active_is_up() {
-    for stdout in [&b"active\nactive\n"[..], b"inactive\n", b" active\n", b"", b"active\0\n", b"ACTIVE\n", b"active\x1b[0m\n", b"\xffactive\n"] {
+    for stdout in [
+        &b"active\nactive\n"[..],
+        b"inactive\n",
+        b" active\n",
+        b"",
+        b"active\0\n",
+        b"ACTIVE\n",
+        b"active\x1b[0m\n",
+        b"\xffactive\n",
+    ] {
         let host = HostileHost::start(move |visit| answer(visit, stdout, &[0])).await;
         let seen = look(&host).await;
         assert_ne!(seen.sight, Sight::Up, "{stdout:?}");
@@ -137,7 +146,10 @@ async fn a_channel_refused_is_never_success() {
         visit.shake_hands().await?;
         visit.admit().await?;
         visit.wire.receive_kind(message::CHANNEL_OPEN).await?;
-        visit.wire.send(&Payload::of(message::CHANNEL_OPEN_FAILURE).number(0).number(4).text("no room").text("en")).await?;
+        visit
+            .wire
+            .send(&Payload::of(message::CHANNEL_OPEN_FAILURE).number(0).number(4).text("no room").text("en"))
+            .await?;
         visit.stall().await
     })
     .await;
@@ -177,7 +189,11 @@ async fn endless_stdout_is_cut_off() {
     })
     .await;
     assert_unreachable(&look(&host).await, &[NoVerdict, Protocol]);
-    assert!(Seen::count(&host.seen.bytes_sent) < CAP_WITH_BUFFERS, "{} bytes were taken", Seen::count(&host.seen.bytes_sent));
+    assert!(
+        Seen::count(&host.seen.bytes_sent) < CAP_WITH_BUFFERS,
+        "{} bytes were taken",
+        Seen::count(&host.seen.bytes_sent)
+    );
 }
 
 #[tokio::test]
@@ -192,7 +208,11 @@ async fn endless_stderr_is_cut_off() {
     })
     .await;
     assert_unreachable(&look(&host).await, &[NoVerdict, Protocol]);
-    assert!(Seen::count(&host.seen.bytes_sent) < CAP_WITH_BUFFERS, "{} bytes were taken", Seen::count(&host.seen.bytes_sent));
+    assert!(
+        Seen::count(&host.seen.bytes_sent) < CAP_WITH_BUFFERS,
+        "{} bytes were taken",
+        Seen::count(&host.seen.bytes_sent)
+    );
 }
 
 #[tokio::test]
@@ -251,11 +271,27 @@ async fn hostile_text_is_shown_as_plain_text() {
         "right\u{202e}left \u{200b}hidden\u{feff}\n".as_bytes(),
     ];
     for text in texts {
-        let host = HostileHost::start(move |visit| answer_all(visit, text)).await;
+        let report = [
+            b"LoadState=loaded\nActiveState=failed\nSubState=",
+            text,
+            b"--- lamplighter ---\n1.0 1.0\n--- lamplighter ---\n",
+            text,
+        ]
+        .concat();
+        let host = HostileHost::start(move |visit| {
+            let report = report.clone();
+            async move { answer_all(visit, &report).await }
+        })
+        .await;
         let seen: Look = look(&host).await;
         // Control characters are looked for by every look of these tests; here, that there is something to look at.
-        assert_ne!(seen.sight, Sight::Up);
-        assert!(!format!("{}", seen.sight).contains(['\n', '\r', '\u{1b}', '\u{202e}', '\u{200b}']), "{}", seen.sight);
+        assert_down(&seen, DownKind::NotActive);
+        assert!(seen.evidence.is_some());
+        assert!(
+            !format!("{}", seen.sight).contains(['\n', '\r', '\u{1b}', '\u{202e}', '\u{200b}']),
+            "{}",
+            seen.sight
+        );
     }
 }
 
@@ -285,41 +321,47 @@ async fn a_storm_of_key_exchanges_ends() {
         }
     })
     .await;
-    assert_unreachable(&look(&host).await, &[TimedOut, Protocol]);
+    assert_unreachable(&look(&host).await, &[TimedOut, Protocol, Dropped]);
 }
 
 #[tokio::test]
-async fn a_key_exchange_with_another_key_ends_the_connection() {
-    let other = std::sync::Arc::new(super::wire::Identity::new());
-    let host = HostileHost::start(move |mut visit| {
-        let other = std::sync::Arc::clone(&other);
-        async move {
-            visit.shake_hands().await?;
-            visit.admit().await?;
-            visit.wire.exchange_keys(&other, &Offer::default()).await?;
-            visit.open_channel(1 << 20, 32_768).await?;
-            visit.exec().await?;
-            visit.say(b"active\n").await?;
-            let channel = visit.channel;
-            visit.status(channel, 0).await?;
-            visit.close().await
-        }
+async fn a_host_that_renews_its_keys_in_mid_session_is_still_judged() {
+    let host = HostileHost::start(|mut visit| async move {
+        visit.shake_hands().await?;
+        visit.admit().await?;
+        visit.open_channel(1 << 20, 32_768).await?;
+        visit.exec().await?;
+        visit.exchange_keys(&Offer::default()).await?;
+        visit.say(b"active\n").await?;
+        visit.exchange_keys(&Offer::default()).await?;
+        let channel = visit.channel;
+        visit.status(channel, 0).await?;
+        visit.close().await
     })
     .await;
-    let seen = look(&host).await;
-    assert!(matches!(seen.sight, Sight::Unreachable(_)), "{}", seen.sight);
-    assert_eq!(Seen::count(&host.seen.commands), 0, "a command was sent after the key had changed");
+    assert_eq!(look(&host).await.sight, Sight::Up);
 }
 
 #[tokio::test]
 async fn channels_that_a_host_opens_are_refused() {
     let host = HostileHost::start(|mut visit| async move {
         visit.up_to_exec().await?;
-        let kinds = ["session", "x11", "auth-agent@openssh.com", "forwarded-tcpip", "forwarded-streamlocal@openssh.com", "direct-tcpip", "made-up"];
+        let kinds = [
+            "session",
+            "x11",
+            "auth-agent@openssh.com",
+            "forwarded-tcpip",
+            "forwarded-streamlocal@openssh.com",
+            "direct-tcpip",
+            "made-up",
+        ];
         for (index, kind) in (50_u32..).zip(kinds) {
-            let mut open = Payload::of(message::CHANNEL_OPEN).text(kind).number(index).number(1 << 20).number(32_768);
+            let mut open =
+                Payload::of(message::CHANNEL_OPEN).text(kind).number(index).number(1 << 20).number(32_768);
             match kind {
-                "forwarded-tcpip" | "direct-tcpip" => open = open.text("127.0.0.1").number(22).text("127.0.0.1").number(22),
+                "forwarded-tcpip" | "direct-tcpip" => {
+                    open = open.text("127.0.0.1").number(22).text("127.0.0.1").number(22)
+                }
                 "x11" => open = open.text("127.0.0.1").number(6_000),
                 "forwarded-streamlocal@openssh.com" => open = open.text("/tmp/x").text(""),
                 _ => {}
@@ -385,7 +427,10 @@ async fn a_forged_verdict_of_the_guard_is_not_believed() {
     for line in lines {
         let host = HostileHost::start(move |visit| answer(visit, line.as_bytes(), &[0])).await;
         let outcome = restart(&host).await;
-        assert!(matches!(outcome, RestartOutcome::Lost(_) | RestartOutcome::Failed(_)), "{line:?}: {outcome:?}");
+        assert!(
+            matches!(outcome, RestartOutcome::Lost(_) | RestartOutcome::Failed(_)),
+            "{line:?}: {outcome:?}"
+        );
     }
 }
 
@@ -402,23 +447,18 @@ async fn answer(mut visit: Visit, stdout: &[u8], statuses: &[u32]) -> std::io::R
     visit.close().await
 }
 
-/// Answers the first question with `failed`, and every other with `text`.
+/// Says that the unit has failed, and `text` to every other question, on one connection or on several.
 async fn answer_all(mut visit: Visit, text: &[u8]) -> std::io::Result<()> {
     visit.shake_hands().await?;
     visit.admit().await?;
-    let mut is_first = true;
     loop {
         visit.open_channel(1 << 20, 32_768).await?;
-        visit.exec().await?;
-        if is_first {
-            visit.say(b"failed\n").await?;
-        }
-        visit.say(text).await?;
+        let is_first_question = visit.exec().await?.contains("is-active");
+        visit.say(if is_first_question { b"failed\n" } else { text }).await?;
         visit.complain(text).await?;
         let channel = visit.channel;
-        visit.status(channel, if is_first { 3 } else { 0 }).await?;
+        visit.status(channel, if is_first_question { 3 } else { 0 }).await?;
         visit.wire.send(&Payload::of(message::CHANNEL_CLOSE).number(channel)).await?;
-        is_first = false;
     }
 }
 
@@ -426,11 +466,16 @@ async fn restart(host: &HostileHost) -> RestartOutcome {
     let env: EnvName = "prod".parse().unwrap();
     let order = RestartOrder { env: &env, action_no: 7, process: None };
     let spec = spec(&host.address, &host.host_key);
-    tokio::time::timeout(LOOK_LIMIT * 2, remote().restart(&spec, &order, RESTART_LIMIT)).await.expect("the restart never ended")
+    tokio::time::timeout(LOOK_LIMIT * 2, remote().restart(&spec, &order, RESTART_LIMIT))
+        .await
+        .expect("the restart never ended")
 }
 
 #[tokio::test]
 async fn an_inactive_unit_is_down_whatever_else_is_said() {
-    let host = HostileHost::start(|visit| answer_all(visit, b"LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\n")).await;
+    let host = HostileHost::start(|visit| {
+        answer_all(visit, b"LoadState=loaded\nActiveState=failed\nSubState=failed\nResult=exit-code\n")
+    })
+    .await;
     assert_down(&look(&host).await, DownKind::NotActive);
 }

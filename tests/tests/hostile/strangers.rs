@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use lamplighter_core::sight::UnreachableKind::{Auth, Connect, Dropped, HostKeyChanged, HostKeyUnknown, Protocol, TimedOut};
+use lamplighter_core::sight::UnreachableKind::{
+    Auth, Connect, Dropped, HostKeyChanged, HostKeyUnknown, Protocol, TimedOut,
+};
 
 use super::fixture::{assert_unreachable, look, look_with, remote, spec};
 use super::host::{HostileHost, Seen};
@@ -66,7 +68,13 @@ async fn ten_megabytes_before_the_banner_are_not_read() {
 
 #[tokio::test]
 async fn garbage_for_a_banner_is_a_protocol_error() {
-    for banner in [&[0_u8; 4_096][..], b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-1.5-Old\r\n", &[0xff; 300], b"SSH-2.0-\0\0\0\r\n\xde\xad\xbe\xef"] {
+    for banner in [
+        &[0_u8; 4_096][..],
+        b"HTTP/1.1 400 Bad Request\r\n\r\n",
+        b"SSH-1.5-Old\r\n",
+        &[0xff; 300],
+        b"SSH-2.0-\0\0\0\r\n\xde\xad\xbe\xef",
+    ] {
         let host = HostileHost::start(move |mut visit| async move {
             visit.pour(banner).await?;
             visit.stall().await
@@ -224,12 +232,15 @@ async fn endless_banners_of_the_login_end() {
         visit.shake_hands().await?;
         visit.auth_request().await?;
         loop {
-            visit.wire.send(&Payload::of(USERAUTH_BANNER).text(&"read this first ".repeat(1_000)).text("en")).await?;
+            visit
+                .wire
+                .send(&Payload::of(USERAUTH_BANNER).text(&"read this first ".repeat(1_000)).text("en"))
+                .await?;
             tokio::task::yield_now().await;
         }
     })
     .await;
-    assert_unreachable(&look(&host).await, &[TimedOut, Protocol]);
+    assert_unreachable(&look(&host).await, &[TimedOut, Protocol, Dropped]);
 }
 
 #[tokio::test]

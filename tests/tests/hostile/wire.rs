@@ -147,7 +147,13 @@ pub struct Offer {
 impl Default for Offer {
     fn default() -> Self {
         let kex = "curve25519-sha256,kex-strict-s-v00@openssh.com";
-        Self { kex, cipher: "aes256-gcm@openssh.com", mac: "hmac-sha2-256-etm@openssh.com", share: None, signature: None }
+        Self {
+            kex,
+            cipher: "aes256-gcm@openssh.com",
+            mac: "hmac-sha2-256-etm@openssh.com",
+            share: None,
+            signature: None,
+        }
     }
 }
 
@@ -159,7 +165,10 @@ struct Gcm {
 
 impl Gcm {
     fn new(key: &[u8], iv: &[u8]) -> Self {
-        Self { key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap()), iv: iv[..12].try_into().unwrap() }
+        Self {
+            key: LessSafeKey::new(UnboundKey::new(&AES_256_GCM, key).unwrap()),
+            iv: iv[..12].try_into().unwrap(),
+        }
     }
 
     fn nonce(&mut self) -> Nonce {
@@ -209,7 +218,9 @@ impl Wire {
         packet.extend(std::iter::repeat_n(0, padding));
         if let Some(seal) = &mut self.seal {
             let nonce = seal.nonce();
-            seal.key.seal_in_place_append_tag(nonce, Aad::from(length), &mut packet).map_err(|_| Error::other("sealing"))?;
+            seal.key
+                .seal_in_place_append_tag(nonce, Aad::from(length), &mut packet)
+                .map_err(|_| Error::other("sealing"))?;
         }
         self.stream.write_all(&[&length[..], &packet].concat()).await
     }
@@ -224,11 +235,17 @@ impl Wire {
         self.stream.read_exact(&mut packet).await?;
         if let Some(open) = &mut self.open {
             let nonce = open.nonce();
-            open.key.open_in_place(nonce, Aad::from(length.to_be_bytes()), &mut packet).map_err(|_| Error::other("opening"))?;
+            open.key
+                .open_in_place(nonce, Aad::from(length.to_be_bytes()), &mut packet)
+                .map_err(|_| Error::other("opening"))?;
             packet.truncate(length as usize);
         }
         let padding = usize::from(*packet.first().ok_or_else(|| Error::other("an empty packet"))?);
-        let end = packet.len().checked_sub(padding).filter(|end| *end > 1).ok_or_else(|| Error::other("all padding"))?;
+        let end = packet
+            .len()
+            .checked_sub(padding)
+            .filter(|end| *end > 1)
+            .ok_or_else(|| Error::other("all padding"))?;
         Ok(packet[1..end].to_vec())
     }
 
@@ -247,7 +264,18 @@ impl Wire {
     pub fn kexinit(offer: &Offer) -> Payload {
         let mut payload = Payload::of(message::KEXINIT);
         payload.0.extend([7; 16]);
-        for list in [offer.kex, "ssh-ed25519", offer.cipher, offer.cipher, offer.mac, offer.mac, "none", "none", "", ""] {
+        for list in [
+            offer.kex,
+            "ssh-ed25519",
+            offer.cipher,
+            offer.cipher,
+            offer.mac,
+            offer.mac,
+            "none",
+            "none",
+            "",
+            "",
+        ] {
             payload = payload.text(list);
         }
         payload.byte(0).number(0)
@@ -262,7 +290,12 @@ impl Wire {
         let client_share = Reading(&init[1..]).bytes().to_vec();
         let private = EphemeralPrivateKey::generate(&X25519, &SystemRandom::new()).unwrap();
         let share = private.compute_public_key().unwrap().as_ref().to_vec();
-        let agreed = agree_ephemeral(private, UnparsedPublicKey::new(&X25519, &client_share), Error::other("agreeing"), |secret| Ok(secret.to_vec()));
+        let agreed = agree_ephemeral(
+            private,
+            UnparsedPublicKey::new(&X25519, &client_share),
+            Error::other("agreeing"),
+            |secret| Ok(secret.to_vec()),
+        );
         let secret = Payload::new().mpint(&agreed?).0;
         let hashed = Payload::new()
             .text(&self.client_version)
@@ -275,11 +308,16 @@ impl Wire {
         let hash = digest(&SHA256, &[hashed.0, secret.clone()].concat()).as_ref().to_vec();
         let signature = offer.signature.clone().unwrap_or_else(|| identity.key.sign(&hash).as_ref().to_vec());
         let signature = Payload::new().text("ssh-ed25519").bytes(&signature).0;
-        let reply = Payload::of(message::KEX_ECDH_REPLY).bytes(&identity.blob()).bytes(offer.share.as_ref().unwrap_or(&share)).bytes(&signature);
+        let reply = Payload::of(message::KEX_ECDH_REPLY)
+            .bytes(&identity.blob())
+            .bytes(offer.share.as_ref().unwrap_or(&share))
+            .bytes(&signature);
         self.send(&reply).await?;
         self.send(&Payload::of(message::NEWKEYS)).await?;
         let session_id = self.session_id.get_or_insert_with(|| hash.clone()).clone();
-        let derive = |letter: u8| digest(&SHA256, &[&secret[..], &hash, &[letter], &session_id].concat()).as_ref().to_vec();
+        let derive = |letter: u8| {
+            digest(&SHA256, &[&secret[..], &hash, &[letter], &session_id].concat()).as_ref().to_vec()
+        };
         self.seal = Some(Gcm::new(&derive(b'D'), &derive(b'B')));
         self.receive_kind(message::NEWKEYS).await?;
         self.open = Some(Gcm::new(&derive(b'C'), &derive(b'A')));
