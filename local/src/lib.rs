@@ -6,6 +6,7 @@ pub mod client;
 pub mod command;
 pub mod config;
 pub mod context;
+pub mod demo;
 pub mod exit;
 pub mod fleet_file;
 mod progress;

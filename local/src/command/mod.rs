@@ -5,6 +5,7 @@ mod completions;
 mod context;
 mod events;
 mod health;
+mod import;
 mod one_service;
 mod outline;
 mod services;
@@ -48,8 +49,9 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Events(args) => events::run(&Client::new(&global)?, form, &args).await,
         Verb::Token(verb) => token::run(&Client::new(&global)?, form, verb).await,
         Verb::Context(verb) => context::run(&global, &verb),
+        Verb::Import(verb) => import::run(&global, verb),
         Verb::Completions(args) => completions::run(&args),
-        other @ (Verb::Demo(_) | Verb::Doctor(_) | Verb::Import(_) | Verb::Data(_)) => {
+        other @ (Verb::Demo(_) | Verb::Doctor(_) | Verb::Data(_)) => {
             Err(Failure::new(Exit::Failed, format!("not built yet: {other:?}")))
         }
     }
