@@ -174,9 +174,9 @@ impl Store {
                 self.charge(Side::Write, answer.consumed_capacity());
                 Ok(Written::Done(answer.attributes.unwrap_or_default()))
             }
-            Err(error) => self.refused_write("UpdateItem", &error, |error| match error {
-                UpdateItemError::ConditionalCheckFailedException(refusal) => Some(refusal.item().cloned()),
-                _ => None,
+            Err(error) => self.refused_write("UpdateItem", &error, |error| {
+                let UpdateItemError::ConditionalCheckFailedException(refusal) = error else { return None };
+                Some(refusal.item().cloned())
             }),
         }
     }
@@ -199,9 +199,9 @@ impl Store {
                 self.charge(Side::Write, answer.consumed_capacity());
                 Ok(Written::Done(Item::new()))
             }
-            Err(error) => self.refused_write("PutItem", &error, |error| match error {
-                PutItemError::ConditionalCheckFailedException(refusal) => Some(refusal.item().cloned()),
-                _ => None,
+            Err(error) => self.refused_write("PutItem", &error, |error| {
+                let PutItemError::ConditionalCheckFailedException(refusal) = error else { return None };
+                Some(refusal.item().cloned())
             }),
         }
     }

@@ -188,7 +188,10 @@ struct Meanwhile {
 }
 
 impl Meanwhile {
-    fn new(operation: &'static str, other: impl FnOnce() + Send + 'static) -> Option<Arc<dyn Intercept>> {
+    fn before_first(
+        operation: &'static str,
+        other: impl FnOnce() + Send + 'static,
+    ) -> Option<Arc<dyn Intercept>> {
         Some(Arc::new(Meanwhile { operation, other: Mutex::new(Some(Box::new(other))) }))
     }
 }
@@ -233,7 +236,7 @@ async fn a_service_is_placed_once(without: bool) -> bool {
     let bytes = MemoryBytes::new().unwrap();
     let other = Store::open_memory_on(&bytes, &env(), at(0), None).await.unwrap();
     let creates = other.clone();
-    let meanwhile = Meanwhile::new("TransactWriteItems", move || {
+    let meanwhile = Meanwhile::before_first("TransactWriteItems", move || {
         now(creates.put_service(&spec("vps-001"), Expected::Absent, at(0))).unwrap();
     });
     let store = interfered(&bytes, meanwhile, Condition::PlaceIsFree, without).await.unwrap();
@@ -248,7 +251,7 @@ async fn a_shard_is_never_overfull(without: bool) -> bool {
         other.put_service(&spec(&format!("vps-{number}")), Expected::Absent, at(0)).await.unwrap();
     }
     let creates = other.clone();
-    let meanwhile = Meanwhile::new("TransactWriteItems", move || {
+    let meanwhile = Meanwhile::before_first("TransactWriteItems", move || {
         now(creates.put_service(&spec("last"), Expected::Absent, at(0))).unwrap();
     });
     let store = interfered(&bytes, meanwhile, Condition::ShardHasRoom, without).await.unwrap();
@@ -264,7 +267,7 @@ async fn a_spec_is_not_overwritten_unseen(without: bool) -> bool {
     let (mut theirs, mut ours) = (spec("vps-001"), spec("vps-001"));
     (theirs.app, ours.app) = (Some("theirs".parse().unwrap()), Some("ours".parse().unwrap()));
     let changes = other.clone();
-    let meanwhile = Meanwhile::new("TransactWriteItems", move || {
+    let meanwhile = Meanwhile::before_first("TransactWriteItems", move || {
         now(changes.put_service(&theirs, Expected::Version(1), at(1))).unwrap();
     });
     let store = interfered(&bytes, meanwhile, Condition::SpecVersion, without).await.unwrap();
@@ -274,7 +277,7 @@ async fn a_spec_is_not_overwritten_unseen(without: bool) -> bool {
 async fn the_schema_is_written_once(without: bool) -> bool {
     let bytes = MemoryBytes::new().unwrap();
     let theirs = bytes.clone();
-    let meanwhile = Meanwhile::new("PutItem", move || {
+    let meanwhile = Meanwhile::before_first("PutItem", move || {
         now(Store::open_memory_on(&theirs, &"staging".parse().unwrap(), at(0), None)).unwrap();
     });
     let late = interfered(&bytes, meanwhile, Condition::SchemaIsNew, without).await;

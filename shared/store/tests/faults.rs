@@ -161,3 +161,20 @@ async fn a_dead_process_waits_for_ever_and_its_bytes_live_on() {
     let next_life = Store::open_memory_on(&bytes, &env(), at(60), None).await.unwrap();
     assert_eq!(next_life.steps().await.unwrap().len(), 1);
 }
+
+#[tokio::test]
+async fn a_half_import_is_never_opened() {
+    let (store, _, _) = faulty().await;
+    for number in 0..40 {
+        add(&store, &format!("vps-{number:03}")).await;
+    }
+    let mut export = std::io::Cursor::new(Vec::new());
+    store.export(export.get_mut()).await.unwrap();
+    let bytes = MemoryBytes::new().unwrap();
+    let once = Arc::new(Once::default());
+    let new = Store::open_memory_on(&bytes, &env(), at(0), Some(once.clone())).await.unwrap();
+    once.set("BatchWriteItem", When::After, Injected::Throttle);
+    assert!(new.import(&mut export, at(0)).await.is_err());
+    let opened = Store::open_memory_on(&bytes, &env(), at(0), None).await;
+    assert!(matches!(opened, Err(OpenError::HalfImported { .. })), "{opened:?}");
+}

@@ -74,3 +74,40 @@ async fn every_verb_pays_for_itself() {
     assert!(api.write_units >= 8.0 && store.ledger().of(Verb::Notify).read_units > 0.0);
     assert_eq!(store.ledger().of(Verb::Recover), Consumed::default());
 }
+
+/// The budgets mean nothing if the engine charges otherwise than DynamoDB: a unit per KiB written, twice that in a
+/// transaction, half a unit per 4 KiB read and twice that if it must be consistent. Refusals are charged too.
+#[tokio::test]
+async fn the_engine_charges_as_dynamodb_does() {
+    let store = table().await;
+    let mut last = store.ledger().total();
+    let mut cost = |store: &Store| {
+        let now = store.ledger().total();
+        let cost = now.since(&std::mem::replace(&mut last, now));
+        (cost.read_units, cost.write_units)
+    };
+    let placed = add(&store, "vps-001").await;
+    assert_eq!(cost(&store), (1.0 + 1.0 + 3.0, 8.0), "place and shards; four items; place, watch and spec");
+    let lease = sweep(&store, 1, 0).await;
+    assert_eq!(cost(&store), (0.0, 1.0));
+    store.claim_shard(ShardNo::FIRST, 1, "other", at(0), at(1)).await.unwrap();
+    assert_eq!(cost(&store), (0.0, 1.0), "a refusal");
+    let summary = store.shards().await.unwrap().remove(0);
+    store.load_shard(&summary).await.unwrap();
+    assert_eq!(cost(&store), (1.0 + 0.5, 0.0));
+    for (evidence_kib, units) in [(0, 2.0 * 3.0), (1, 2.0 * 4.0), (3, 2.0 * 6.0)] {
+        let placed = load(&store, "vps-001").await;
+        let mut told = notice(&placed, &format!("notice-{evidence_kib}"), at(1));
+        told.evidence = Some("x".repeat(evidence_kib * 1_024));
+        let decision = next(&placed, vec![lamplighter_core::decision::Effect::Tell(told)]);
+        cost(&store);
+        store.commit(Fence::Shard(&lease), &placed, &decision).await.unwrap();
+        assert_eq!(
+            cost(&store),
+            (0.0, units),
+            "shard, watch and a notice of {evidence_kib} KiB and a little"
+        );
+    }
+    let stale = store.commit(Fence::Shard(&lease), &placed, &next(&placed, Vec::new())).await.unwrap();
+    assert_eq!((stale, cost(&store)), (Commit::Stale, (0.0, 4.0)), "a refused transaction");
+}

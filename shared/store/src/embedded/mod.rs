@@ -1,6 +1,6 @@
 //! The engine of the one-box home: DynamoDB's API over SQLite, inside the process, without a socket.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -155,9 +155,12 @@ impl Store {
         Ok(store)
     }
 
-    /// Ends every lease: whoever held one had this file, and no longer has. The epochs rise, so that nothing begun under
-    /// them can be committed.
-    async fn end_leases(&self) -> Result<(), StoreError> {
+    /// Ends every lease: whoever held one had these bytes to itself, and no longer has. The epochs rise, so that nothing
+    /// begun under them can be committed. Opening a file does this; bytes in memory are left to whoever plays the process.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn end_leases(&self) -> Result<(), StoreError> {
         for partition in [SHARDS, LEASES] {
             for item in self.query_all(partition, Freshness::Consistent, LEASE_PAGES).await? {
                 if item.contains_key("owner") {
@@ -202,7 +205,7 @@ impl Store {
     }
 }
 
-fn open_database(path: &PathBuf) -> Result<(file::Lock, Database), OpenError> {
+fn open_database(path: &Path) -> Result<(file::Lock, Database), OpenError> {
     let lock = file::Lock::take(path)?;
     file::refuse_foreign(path)?;
     let place = path.display().to_string();

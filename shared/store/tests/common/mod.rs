@@ -88,10 +88,8 @@ pub(crate) async fn recover(store: &Store, seconds: i64) -> Lease {
 }
 
 pub(crate) fn won<L: std::fmt::Debug>(claim: Claim<L>) -> L {
-    match claim {
-        Claim::Won(lease) => lease,
-        other => panic!("not won: {other:?}"),
-    }
+    let Claim::Won(lease) = claim else { panic!("not won: {claim:?}") };
+    lease
 }
 
 pub(crate) fn next(placed: &Placed, effects: Vec<Effect>) -> Decision {
