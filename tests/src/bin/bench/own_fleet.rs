@@ -1,0 +1,85 @@
+//! Sweeps over a fleet of this machine's own: how long, how much, and what one bad host changes.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+use lamplighter_remote::{Pool, Remote, RemoteConfig};
+use tokio::net::TcpListener;
+
+use crate::fleet::Fleet;
+use crate::measure::resident_kib;
+use crate::sweep::{spoken, sweep};
+
+/// Sweeps over live connections, of which the median counts.
+const SWEEPS: usize = 5;
+/// Services of the run with one bad host.
+const CROWD: usize = 500;
+/// The bad host's own deadline, short so that the bench is.
+const BAD_HOST_LIMIT: &str = "2s";
+
+/// Sweeps a fleet once with new connections and then over the live ones.
+pub(crate) async fn sweeps(services: usize, concurrency: usize) -> anyhow::Result<()> {
+    let fleet = Fleet::start(services).await?;
+    let mut config = RemoteConfig::new(&fleet.home);
+    config.pool = Pool::Keep { most: services };
+    let remote = Remote::new(config).context("setting up the means of reaching hosts")?;
+    println!("\n{services} services, each on a host of its own in one other process, {concurrency} at once");
+    let before = resident_kib();
+    let (cost, verdicts) = sweep(&remote, &fleet.services, concurrency).await;
+    println!(
+        "  first sweep, new connections: {cost}, {:.0} µs CPU each: {}",
+        cost.cpu_micros_each(services),
+        spoken(&verdicts)
+    );
+    let mut costs = Vec::new();
+    for _ in 0..SWEEPS {
+        let (cost, verdicts) = sweep(&remote, &fleet.services, concurrency).await;
+        if verdicts.get("up") != Some(&services) {
+            println!("  a sweep saw: {}", spoken(&verdicts));
+        }
+        costs.push(cost);
+    }
+    costs.sort_by_key(|cost| cost.wall);
+    let median = costs.get(SWEEPS / 2).context("no sweep was made")?;
+    println!(
+        "  over live connections, median of {SWEEPS}: {median}, {:.1} µs CPU each",
+        median.cpu_micros_each(services)
+    );
+    let connections = remote.connections();
+    let kib = resident_kib().saturating_sub(before);
+    #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
+    let each = kib as f64 / connections.max(1) as f64;
+    println!("  {connections} live connections: {kib} KiB more resident memory, {each:.1} KiB each");
+    remote.close().await;
+    fleet.stop().await;
+    Ok(())
+}
+
+/// Puts one host that accepts and then says nothing among 500, and compares.
+pub(crate) async fn one_bad_host(concurrency: usize) -> anyhow::Result<()> {
+    let fleet = Fleet::start(CROWD).await?;
+    let mut config = RemoteConfig::new(&fleet.home);
+    config.pool = Pool::None;
+    let remote = Remote::new(config).context("setting up the means of reaching hosts")?;
+    let silent = TcpListener::bind("127.0.0.1:0").await.context("starting the silent host")?;
+    let mut services = fleet.services.clone();
+    let bad = services.get_mut(CROWD / 2).context("the fleet is empty")?;
+    bad.address = silent.local_addr().context("finding the silent host")?.to_string().parse()?;
+    bad.policy.connect_limit =
+        lamplighter_core::moment::parse_duration(BAD_HOST_LIMIT).map_err(anyhow::Error::msg)?;
+    let limit = bad.policy.connect_limit;
+    // The backlog accepts for it: a host that is there and never says a word.
+    let (with_good, good_verdicts) = sweep(&remote, &fleet.services, concurrency).await;
+    let (with_bad, bad_verdicts) = sweep(&remote, &services, concurrency).await;
+    let longer = with_bad.wall.saturating_sub(with_good.wall);
+    println!(
+        "\none host of {CROWD} accepts and says nothing; its own deadline is {BAD_HOST_LIMIT}; new connections, {concurrency} at once"
+    );
+    println!("  without it: {with_good}: {}", spoken(&good_verdicts));
+    println!("  with it:    {with_bad}: {}", spoken(&bad_verdicts));
+    let verdict = if longer <= limit + Duration::from_millis(50) { "within" } else { "MORE THAN" };
+    println!("  the sweep took {:.2} s longer: {verdict} its own deadline", longer.as_secs_f64());
+    remote.close().await;
+    fleet.stop().await;
+    Ok(())
+}
