@@ -65,7 +65,7 @@ async fn listen(family: &mut Family, heard: &mut Output) -> std::io::Result<()> 
     else {
         return Err(std::io::Error::other("its output could not be read"));
     };
-    let (mut out, mut err) = ([0; PIECE_BYTES], [0; PIECE_BYTES]);
+    let (mut out, mut err) = (vec![0; PIECE_BYTES], vec![0; PIECE_BYTES]);
     let (mut out_open, mut err_open) = (true, true);
     let mut linger: Option<Deadline> = None;
     while out_open || err_open || linger.is_none() {

@@ -415,34 +415,53 @@ impl Line {
                     )))
                 };
             };
-            let is_kept = match message {
-                ChannelMsg::Data { data } => heard.keep(Stream::Stdout, &data),
-                ChannelMsg::ExtendedData { data, .. } => heard.keep(Stream::Stderr, &data),
-                ChannelMsg::ExitStatus { exit_status } => {
-                    heard.end(Ending::Status(exit_status));
-                    true
-                }
-                ChannelMsg::ExitSignal { signal_name, .. } => {
-                    heard.end(Ending::Signal(format!("{signal_name:?}")));
-                    true
-                }
-                ChannelMsg::Failure => {
-                    heard.end(Ending::Refused);
-                    return Ok(());
-                }
-                ChannelMsg::Close => {
+            match take_in(message, heard) {
+                Then::Listen => is_ended = heard.ending != Ending::Unsaid,
+                Then::Conclude => return Ok(()),
+                Then::Closed => {
                     self.channel = None;
                     return Ok(());
                 }
-                _ => true,
-            };
-            if !is_kept {
-                heard.ending = Ending::TooMuch;
-                return Ok(());
             }
-            is_ended = heard.ending != Ending::Unsaid;
         }
     }
+}
+
+/// What follows on a message of a channel.
+enum Then {
+    /// There may be more.
+    Listen,
+    /// There is nothing more to learn.
+    Conclude,
+    /// The host has closed the channel.
+    Closed,
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "the library's own enum: most of it a server never sends")]
+fn take_in(message: ChannelMsg, heard: &mut Output) -> Then {
+    let is_kept = match message {
+        ChannelMsg::Data { data } => heard.keep(Stream::Stdout, &data),
+        ChannelMsg::ExtendedData { data, .. } => heard.keep(Stream::Stderr, &data),
+        ChannelMsg::ExitStatus { exit_status } => {
+            heard.end(Ending::Status(exit_status));
+            true
+        }
+        ChannelMsg::ExitSignal { signal_name, .. } => {
+            heard.end(Ending::Signal(format!("{signal_name:?}")));
+            true
+        }
+        ChannelMsg::Failure => {
+            heard.end(Ending::Refused);
+            return Then::Conclude;
+        }
+        ChannelMsg::Close => return Then::Closed,
+        _ => true,
+    };
+    if is_kept {
+        return Then::Listen;
+    }
+    heard.ending = Ending::TooMuch;
+    Then::Conclude
 }
 
 impl Drop for Line {
@@ -543,4 +562,28 @@ fn fault_of(error: &russh::Error) -> Fault<UnreachableKind> {
         return Fault::new(UnreachableKind::Protocol, &detail);
     }
     Fault::new(kind, &error.to_string().to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn strict_key_exchange_is_asked_for() {
+        let config = config(crate::trust::HOST_KEY_ALGORITHMS.to_vec());
+        assert!(config.preferred.kex.contains(&kex::EXTENSION_OPENSSH_STRICT_KEX_AS_CLIENT));
+        assert!(config.preferred.kex.contains(&kex::CURVE25519), "older servers know no other");
+    }
+
+    #[test]
+    fn nothing_old_is_offered() {
+        let config = config(crate::trust::HOST_KEY_ALGORITHMS.to_vec());
+        let names = config.preferred.kex.iter().map(AsRef::as_ref);
+        let names = names.chain(config.preferred.cipher.iter().map(AsRef::as_ref));
+        let names: Vec<&str> = names.chain(config.preferred.mac.iter().map(AsRef::as_ref)).collect();
+        for old in ["sha1", "cbc", "group1-", "md5", "3des", "none"] {
+            assert!(!names.iter().any(|name| name.contains(old)), "{old} in {names:?}");
+        }
+        assert_eq!(config.preferred.compression.as_ref(), [compression::NONE]);
+    }
 }
