@@ -86,7 +86,9 @@ enum Sent {
 }
 
 impl Round<'_> {
-    async fn go(&mut self, waiting: Vec<StoredNotice>) -> Result<(), StoreError> {
+    async fn go(&mut self, mut waiting: Vec<StoredNotice>) -> Result<(), StoreError> {
+        // News of one commit in the order it makes sense: down, then what became of it.
+        waiting.sort_by_key(|one| (one.notice.at, one.notice.kind));
         let (together, single): (Vec<StoredNotice>, Vec<StoredNotice>) =
             waiting.into_iter().partition(|one| one.notice.digest.is_some());
         for one in single {
@@ -162,10 +164,15 @@ impl Round<'_> {
         let recipients: BTreeSet<&Mailbox> = notices.iter().flat_map(|notice| &notice.to).collect();
         let letters: Vec<Letter> = recipients
             .into_iter()
-            .map(|to| digest(self.env.name(), &notices, to, &self.env.parts.place))
+            .map(|to| self.digest_for(&notices, to))
             .collect();
         let sent = self.send_all(&letters).await;
         self.settle(waiting, sent).await
+    }
+
+    fn digest_for(&self, notices: &[Notice], to: &Mailbox) -> Letter {
+        let theirs: Vec<Notice> = notices.iter().filter(|notice| notice.to.contains(to)).cloned().collect();
+        digest(self.env.name(), &theirs, to, &self.env.parts.place)
     }
 
     async fn send_all(&mut self, letters: &[Letter]) -> Sent {

@@ -98,8 +98,11 @@ impl<'a> Draft<'a> {
             NoticeKind::Down | NoticeKind::Recovered => self.case.spec.owner.iter().cloned().collect(),
             NoticeKind::BreakerOpen | NoticeKind::Blind => self.case.settings.admins.clone(),
         };
+        // DOWN is named after its incident, so that later letters of the thread can reply to it.
+        let no = if kind == NoticeKind::Down { thread_no } else { self.next.version };
+        let id = format!("{}.{no}.{kind}", self.next.service);
         self.effects.push(Effect::Tell(Notice {
-            id: format!("{}.{}.{kind}", self.next.service, self.next.version),
+            id,
             kind,
             service: Some(self.next.service.clone()),
             thread: format!("{}.{thread_no}", self.next.service),
@@ -154,6 +157,8 @@ impl<'a> Draft<'a> {
             AskedBy::Person(name) => name.clone(),
         };
         self.next.attempt = Some(attempt.clone());
+        // A new step takes the old one's place: one transaction writes each item once.
+        self.effects.retain(|effect| !matches!(effect, Effect::CloseStep(_)));
         self.effects.push(Effect::OpenStep(Step { service: self.next.service.clone(), attempt }));
         self.record(by, "restart", Some(self.next.action_no), because);
     }
