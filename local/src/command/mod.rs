@@ -3,6 +3,8 @@
 mod apply;
 mod completions;
 mod context;
+mod data;
+mod doctor;
 mod events;
 mod health;
 mod import;
@@ -50,10 +52,10 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Token(verb) => token::run(&Client::new(&global)?, form, verb).await,
         Verb::Context(verb) => context::run(&global, &verb),
         Verb::Import(verb) => import::run(&global, verb),
+        Verb::Data(verb) => data::run(&global, verb).await,
+        Verb::Doctor(args) => doctor::run(form, &args).await,
         Verb::Completions(args) => completions::run(&args),
-        other @ (Verb::Demo(_) | Verb::Doctor(_) | Verb::Data(_)) => {
-            Err(Failure::new(Exit::Failed, format!("not built yet: {other:?}")))
-        }
+        Verb::Demo(_) => Err(Failure::new(Exit::Failed, "`demo` is not built yet")),
     }
 }
 

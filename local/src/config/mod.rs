@@ -83,6 +83,12 @@ pub struct BrokenEnv {
     pub why: Refused,
 }
 
+/// The data file of an environment: its table, and nothing of another's.
+#[must_use]
+pub fn data_file(data: &Path, env: &EnvName) -> PathBuf {
+    data.join(format!("{env}.sqlite"))
+}
+
 impl Config {
     /// What holds without a configuration file: one environment, every default.
     ///

@@ -6,12 +6,12 @@ use std::ops::Range;
 use lamplighter_core::EnvName;
 use lamplighter_core::policy::Policy;
 use lamplighter_core::settings::Settings;
-use lamplighter_core::spec::ServiceSpec;
+use lamplighter_core::spec::{BadSpec, ServiceSpec};
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
 use super::key_file::KeyFiles;
-use super::{FleetEnv, MAX_SERVICES};
+use super::{Demand, FleetEnv, MAX_SERVICES};
 use crate::source::{Complaints, Section, Table, Whose, as_tables, bad_keys, read_section, split};
 
 /// A spec is judged key by key with these in the place of the other required keys.
@@ -248,7 +248,7 @@ fn read_service(
     policy.extend(own_policy.clone());
     let policy_at = Spanned::new(table.span(), policy);
     spec.policy = read_section(POLICY, &policy_at, &BTreeSet::new(), whose, complaints)?;
-    match spec.check() {
+    match check(&spec, key_files.demand) {
         Ok(()) => Some(key_files.with_absolute_paths(spec)),
         Err(bad) => {
             let at = merged
@@ -261,6 +261,16 @@ fn read_service(
             complaints.add(&at, whose, format!("`{}`: {what}", bad.key), hint);
             None
         }
+    }
+}
+
+/// The spec's own check; a host key that may be missing is not missed.
+fn check(spec: &ServiceSpec, demand: Demand) -> Result<(), BadSpec> {
+    match demand {
+        Demand::AllButHostKeys if spec.host_key.is_empty() && spec.known_hosts.is_none() => {
+            ServiceSpec { known_hosts: Some(String::new()), ..spec.clone() }.check()
+        }
+        Demand::AllButHostKeys | Demand::Everything => spec.check(),
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use lamplighter_core::spec::{KeyRef, ServiceSpec};
 
+use super::Demand;
 use crate::source::{Complaints, Table, Whose, resolve};
 
 /// What is wrong with a file that must be secret, and what to do.
@@ -14,13 +15,15 @@ pub(crate) type BadSecret = (String, String);
 #[derive(Debug)]
 pub(crate) struct KeyFiles {
     file: PathBuf,
+    /// What of the file may still be missing.
+    pub(super) demand: Demand,
     looked_at: BTreeMap<PathBuf, Result<(), BadSecret>>,
 }
 
 impl KeyFiles {
     /// For the keys that `file` names.
-    pub(crate) fn new(file: &Path) -> Self {
-        Self { file: file.to_owned(), looked_at: BTreeMap::new() }
+    pub(super) fn new(file: &Path, demand: Demand) -> Self {
+        Self { file: file.to_owned(), demand, looked_at: BTreeMap::new() }
     }
 
     /// Tells what is wrong with the key file of `spec`, if it names one; true if nothing is.

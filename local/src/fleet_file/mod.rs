@@ -69,14 +69,35 @@ pub fn read(file: &Path) -> Result<FleetFile, Refused> {
     parse(&source::read(file)?, file)
 }
 
+/// What of a file may still be missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// Nothing: the file is to be used.
+    Everything,
+    /// Host keys: the hosts are to be asked for theirs.
+    AllButHostKeys,
+}
+
+/// Reads a fleet file whose hosts' keys may not be known yet. Only for finding them out: such a file is not used.
+///
+/// # Errors
+/// As [`read`].
+pub(crate) fn read_without_host_keys(file: &Path) -> Result<FleetFile, Refused> {
+    parse_demanding(&source::read(file)?, file, Demand::AllButHostKeys)
+}
+
 /// Reads the text of a fleet file; `file` is where it stands, for messages and for the paths in it.
 ///
 /// # Errors
 /// As [`read`].
 pub fn parse(text: &str, file: &Path) -> Result<FleetFile, Refused> {
+    parse_demanding(text, file, Demand::Everything)
+}
+
+fn parse_demanding(text: &str, file: &Path, demand: Demand) -> Result<FleetFile, Refused> {
     let mut complaints = Complaints::new(text);
     let mut fleet = FleetFile::default();
-    let mut key_files = KeyFiles::new(file);
+    let mut key_files = KeyFiles::new(file, demand);
     if let Some(document) = parse_toml(text, &mut complaints) {
         for (key, value) in &document {
             let name = key.get_ref().as_ref();

@@ -1,0 +1,93 @@
+//! `data`: saves an environment's store to a file, or fills an empty one. The server must not be running on it.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use lamplighter_core::EnvName;
+use lamplighter_core::moment::Moment;
+use lamplighter_store::Store;
+
+use crate::cli::{DataVerb, Global};
+use crate::config::{DEFAULT_ENV, data_file};
+use crate::exit::{Exit, Failure, Outcome};
+use crate::say::{self, Form};
+
+/// Exports or imports.
+pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
+    let env = match &global.env {
+        Some(env) => env.clone(),
+        None => DEFAULT_ENV.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?,
+    };
+    let (words, exported) = match verb {
+        DataVerb::Export { data, to } => {
+            let file = data_file(&data, &env);
+            if !file.is_file() {
+                return Err(Failure::new(Exit::Usage, format!("there is no data of `{env}` in `{}`", data.display()))
+                    .hint("`--data` is the folder that `serve` keeps its data in; `--env` names the environment"));
+            }
+            let store = open(&file, &env).await?;
+            let exported = match &to {
+                Some(to) => export_to_file(&store, to).await?,
+                None => {
+                    let mut text = Vec::new();
+                    let exported = store.export(&mut text).await.map_err(|error| failed(&error))?;
+                    say::data(&String::from_utf8_lossy(&text))?;
+                    exported
+                }
+            };
+            ("saved", exported)
+        }
+        DataVerb::Import { data, from } => {
+            let mut file = std::fs::File::open(&from)
+                .map_err(|error| Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display())))?;
+            std::fs::create_dir_all(&data)
+                .map_err(|error| Failure::new(Exit::Failed, format!("making `{}`: {error}", data.display())))?;
+            let store = open(&data_file(&data, &env), &env).await?;
+            let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
+            ("read", imported.map_err(|error| failed(&error))?)
+        }
+    };
+    match global.form() {
+        Form::Plain => say::note(&format!("{words} {} items of `{env}`, sha256 {}", exported.items, exported.sha256)),
+        Form::Json => say::note(&serde_json::to_string(&exported).unwrap_or_default()),
+    }
+    Ok(Exit::Ok)
+}
+
+async fn open(file: &Path, env: &EnvName) -> Result<Store, Failure> {
+    let opened = Store::open_file(file, env, Moment::from(SystemTime::now())).await;
+    opened.map_err(|error| {
+        let (what, hint) = crate::source::split(&with_causes(&error));
+        Failure { exit: Exit::Failed, what, hint }
+    })
+}
+
+/// Writes beside the file and renames: a broken export never replaces a good one. Only its owner may read it.
+async fn export_to_file(store: &Store, to: &Path) -> Result<lamplighter_store::Exported, Failure> {
+    let failed_writing = |error: std::io::Error| Failure::new(Exit::Failed, format!("writing `{}`: {error}", to.display()));
+    let folder = match to.parent() {
+        Some(folder) if folder != Path::new("") => folder,
+        Some(_) | None => Path::new("."),
+    };
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed_writing)?;
+    let exported = store.export(file.as_file_mut()).await.map_err(|error| failed(&error))?;
+    file.as_file().sync_all().map_err(failed_writing)?;
+    file.persist(to).map_err(|error| failed_writing(error.error))?;
+    Ok(exported)
+}
+
+fn failed(error: &dyn std::error::Error) -> Failure {
+    let (what, hint) = crate::source::split(&with_causes(error));
+    Failure { exit: Exit::Failed, what, hint }
+}
+
+/// An error with what caused it.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut words = error.to_string();
+    let mut cause = error.source();
+    while let Some(deeper) = cause {
+        words.push_str(&format!(": {deeper}"));
+        cause = deeper.source();
+    }
+    words
+}

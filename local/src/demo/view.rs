@@ -1,0 +1,80 @@
+//! The demo's lines on a terminal: one for each thing that happens.
+
+use lamplighter_core::Moment;
+use lamplighter_core::decision::{LiveEvent, LiveStatus};
+
+/// Whether lines may be coloured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ink {
+    /// With ANSI colours.
+    Coloured,
+    /// Plain text.
+    Plain,
+}
+
+/// What happened to a service: `02:30:05  vps-003     restarting      attempt 1 of 3 · unit is not active`.
+#[must_use]
+pub fn event_line(event: &LiveEvent, ink: Ink) -> String {
+    let (word, colour) = match event.status {
+        LiveStatus::Healthy => ("healthy", 32),
+        LiveStatus::Unhealthy => ("unhealthy", 33),
+        LiveStatus::Restarting => ("restarting", 36),
+        LiveStatus::RestartFailed => ("restart failed", 31),
+        LiveStatus::Failed => ("breaker open", 35),
+    };
+    let details = [event.message.as_str(), event.because.as_str()];
+    let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
+    line(event.timestamp, event.service.as_str(), &inked(word, colour, ink), &details.join(" · "))
+}
+
+/// What the weather does: `02:30:01  ~ the process of vps-003 is killed`.
+#[must_use]
+pub fn weather_line(at: Moment, told: &str, ink: Ink) -> String {
+    format!("{}  {}", clock(at), inked(&format!("~ {told}"), 90, ink).trim_end())
+}
+
+fn line(at: Moment, service: &str, status: &str, details: &str) -> String {
+    format!("{}  {service:<10}  {status}  {details}", clock(at)).trim_end().to_owned()
+}
+
+/// Hours, minutes and seconds in UTC.
+fn clock(at: Moment) -> String {
+    at.to_string().chars().skip("2026-01-02T".len()).take("02:30:00".len()).collect()
+}
+
+/// Padded before it is coloured, so that columns stay columns.
+fn inked(word: &str, colour: u8, ink: Ink) -> String {
+    match ink {
+        Ink::Coloured => format!("\u{1b}[{colour}m{word:<14}\u{1b}[0m"),
+        Ink::Plain => format!("{word:<14}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn lines_keep_their_columns() {
+        let at = Moment::from_millis(1_767_321_005_000);
+        let mut event = LiveEvent {
+            service: "vps-003".parse().unwrap(),
+            status: LiveStatus::Restarting,
+            message: "attempt 1 of 3".to_owned(),
+            because: "unit is not active".to_owned(),
+            timestamp: at,
+        };
+        assert_eq!(
+            event_line(&event, Ink::Plain),
+            "02:30:05  vps-003     restarting      attempt 1 of 3 · unit is not active"
+        );
+        event.because.clear();
+        event.status = LiveStatus::RestartFailed;
+        assert_eq!(event_line(&event, Ink::Plain), "02:30:05  vps-003     restart failed  attempt 1 of 3");
+        assert_eq!(
+            weather_line(at, "somebody stops vps-001", Ink::Plain),
+            "02:30:05  ~ somebody stops vps-001"
+        );
+        assert!(weather_line(at, "x", Ink::Coloured).contains("\u{1b}[90m"));
+    }
+}
