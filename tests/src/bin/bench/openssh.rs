@@ -133,6 +133,7 @@ impl Server {
             "host_key": host_key,
             "check": { "command": "true" },
             "restart": "never",
+            "policy": { "connect_limit": "60s", "command_limit": "60s" },
         }))
         .context("describing the server")
     }
