@@ -50,16 +50,18 @@ impl Store {
         let mark = self.mark();
         let mut parts = self.fence_parts(fence, placed.shard);
         parts.push(self.watch_part(placed, &decision.next, &mark)?);
-        let (mut events, mut audit) = (Vec::new(), Vec::new());
+        let (mut step, mut events, mut audit) = (None, Vec::new(), Vec::new());
         for effect in &decision.effects {
             match effect {
-                Effect::OpenStep(step) => parts.push(step_part(step, placed.shard)?),
-                Effect::CloseStep(service) => parts.push(Part::Delete(Key::step(service), Wording::new())),
+                // A service has one step, and a transaction touches an item once: the last word on it counts.
+                Effect::OpenStep(opened) => step = Some(step_part(opened, placed.shard)?),
+                Effect::CloseStep(service) => step = Some(Part::Delete(Key::step(service), Wording::new())),
                 Effect::Tell(notice) => parts.push(self.notice_part(notice)?),
                 Effect::Publish(event) => events.push(event.clone()),
                 Effect::Record(entry) => audit.push(entry.clone()),
             }
         }
+        parts.extend(step);
         if let Some(at) = first_moment(&events, &audit) {
             let name = format!("{}#{}", placed.spec.id, decision.next.version);
             parts.push(Part::Put(self.event_row(at, &name, events, audit)?, Wording::new()));

@@ -273,3 +273,13 @@ async fn a_repeated_request_gets_the_first_answer() {
     assert_eq!(begin("body", 90_400).await.unwrap(), Begun::Mismatch);
     assert_eq!(begin("other", 90_400).await.unwrap(), Begun::Fresh);
 }
+
+#[tokio::test]
+async fn a_step_that_is_closed_and_opened_in_one_decision_is_open() {
+    let store = table().await;
+    let placed = add(&store, "vps-001").await;
+    let mut again = down(&placed, at(1));
+    again.effects.insert(0, Effect::CloseStep(id("vps-001")));
+    assert_eq!(store.commit(Fence::Person, &placed, &again).await.unwrap(), Commit::Done { added: 1 });
+    assert_eq!(store.steps().await.unwrap().len(), 1);
+}
