@@ -16,8 +16,17 @@ const LINGER: Duration = Duration::from_secs(1);
 /// Output is read in pieces of so many bytes.
 const PIECE_BYTES: usize = 4 * 1024;
 
-/// Runs one command by `sh -c`. At the deadline, or when the caller goes away, it is killed with its children.
-pub(crate) async fn run(command: &str, deadline: Deadline) -> Result<Output, Unheard> {
+/// What happens to a command that nobody listens to any more: the deadline passed, or the caller went away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Unwatched {
+    /// It is killed with its children.
+    Killed,
+    /// It goes on: it holds the host's lock, and has a limit of its own.
+    GoesOn,
+}
+
+/// Runs one command by `sh -c`.
+pub(crate) async fn run(command: &str, deadline: Deadline, unwatched: Unwatched) -> Result<Output, Unheard> {
     let started = Command::new("sh")
         .arg("-c")
         .arg(command)
@@ -25,13 +34,17 @@ pub(crate) async fn run(command: &str, deadline: Deadline) -> Result<Output, Unh
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0)
-        .kill_on_drop(true)
+        .kill_on_drop(unwatched == Unwatched::Killed)
         .spawn();
     let child = started.map_err(|error| {
         let detail = format!("`sh` could not be started: {}", crate::ssh::said_by_system(&error));
         Unheard::NotSent(Fault::new(UnreachableKind::Connect, &detail))
     })?;
-    let mut family = Family { pid: child.id().and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)), child };
+    let is_killed = unwatched == Unwatched::Killed;
+    let mut family = Family {
+        pid: child.id().filter(|_| is_killed).and_then(|id| Pid::from_raw(i32::try_from(id).ok()?)),
+        child,
+    };
     let mut heard = Output::default();
     match deadline.bound(listen(&mut family, &mut heard)).await {
         Ok(Ok(())) => Ok(heard),
@@ -46,7 +59,7 @@ pub(crate) async fn run(command: &str, deadline: Deadline) -> Result<Output, Unh
     }
 }
 
-/// A child and whatever it started. Killed as a whole when dropped before its end was seen.
+/// A child and whatever it started. Unless it may go on, killed as a whole when dropped before its end was seen.
 struct Family {
     child: Child,
     pid: Option<Pid>,

@@ -9,6 +9,7 @@ use lamplighter_core::spec::{Check, ServiceSpec, Transport};
 use tokio::time::Instant;
 
 use crate::deadline::Deadline;
+use crate::local::Unwatched;
 use crate::output::Output;
 use crate::pool::Connections;
 use crate::reading::{self, Activity, Report};
@@ -142,7 +143,9 @@ pub(crate) async fn run(
             let line = connections.line(spec, deadline).await?;
             line.run(command, deadline.clipped_to(spec.policy.command_limit)).await
         }
-        Transport::Local => local::run(command, deadline.clipped_to(spec.policy.command_limit)).await,
+        Transport::Local => {
+            local::run(command, deadline.clipped_to(spec.policy.command_limit), Unwatched::Killed).await
+        }
     };
     heard.map_err(crate::output::Unheard::into_fault)
 }

@@ -6,6 +6,7 @@ use lamplighter_core::sight::{Fault, GuardParts, RestartOutcome, UnreachableKind
 use lamplighter_core::spec::{Restart, ServiceSpec, Transport};
 
 use crate::deadline::Deadline;
+use crate::local::Unwatched;
 use crate::output::{Output, Unheard};
 use crate::pool::Connections;
 use crate::{RestartOrder, local, shell};
@@ -50,7 +51,7 @@ pub(crate) async fn restart(
     let heard_by = deadline.clipped_to(act_limit + around);
     let heard = match line {
         Some(line) => line.run(&script, heard_by).await,
-        None => local::run(&script, heard_by).await,
+        None => local::run(&script, heard_by, Unwatched::GoesOn).await,
     };
     let act_secs = act_limit.as_secs().max(1);
     match heard {

@@ -1,10 +1,10 @@
 //! Which host keys a host may show, decided before anything is sent to it.
 
 use std::collections::HashMap;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::SystemTime;
 
 use lamplighter_core::HostAddress;
 use lamplighter_core::sight::{Fault, UnreachableKind};
@@ -37,9 +37,17 @@ pub(crate) struct TrustBook {
 
 #[derive(Debug)]
 struct File {
-    stamp: (SystemTime, u64),
+    stamp: Stamp,
     hosts: KnownHosts,
     trusts: HashMap<HostAddress, Arc<Trust>>,
+}
+
+/// Changes whenever a file is replaced or written to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Stamp {
+    inode: u64,
+    changed: (i64, i64),
+    len: u64,
 }
 
 impl TrustBook {
@@ -82,7 +90,7 @@ impl TrustBook {
         let stamp = stamp(path).map_err(|error| unreadable(path, &error))?;
         let mut files = self.files.lock().unwrap_or_else(PoisonError::into_inner);
         if files.get(path).is_none_or(|file| file.stamp != stamp) {
-            if stamp.1 > known_hosts::MAX_FILE_BYTES {
+            if stamp.len > known_hosts::MAX_FILE_BYTES {
                 return Err(unknown(&format!("`{}` is larger than 16 MiB", path.display())));
             }
             let bytes = std::fs::read(path).map_err(|error| unreadable(path, &error))?;
@@ -174,7 +182,11 @@ fn unreadable(path: &Path, error: &std::io::Error) -> Fault<UnreachableKind> {
     unknown(&format!("`{}` cannot be read: {error}", path.display()))
 }
 
-fn stamp(path: &Path) -> std::io::Result<(SystemTime, u64)> {
+fn stamp(path: &Path) -> std::io::Result<Stamp> {
     let metadata = std::fs::metadata(path)?;
-    Ok((metadata.modified()?, metadata.len()))
+    Ok(Stamp {
+        inode: metadata.ino(),
+        changed: (metadata.ctime(), metadata.ctime_nsec()),
+        len: metadata.len(),
+    })
 }

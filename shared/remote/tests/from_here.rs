@@ -269,3 +269,39 @@ async fn assert_still(beat: &std::path::Path) {
     tokio::time::sleep(Duration::from_millis(300)).await;
     assert_eq!(len(), before);
 }
+
+#[tokio::test]
+async fn a_local_restart_goes_on_under_its_lock_when_nobody_listens() {
+    use lamplighter_remote::RestartOrder;
+    let dir = tempfile::tempdir().unwrap();
+    let (begun, done) = (dir.path().join("begun"), dir.path().join("done"));
+    let mut spec = local("true");
+    let command = format!("echo x >{}; sleep 0.5; echo x >{}", begun.display(), done.display());
+    spec.restart = serde_json::from_value(json!({"command": command})).unwrap();
+    // A name of its own: the record of action numbers is this machine's real one.
+    spec.id = format!("test-{}", std::process::id()).parse().unwrap();
+    let (remote, env) = (remote(&[]), "test".parse().unwrap());
+    let order = RestartOrder { env: &env, action_no: 1, process: None };
+    let listening = async {
+        let began = Instant::now();
+        while !begun.exists() {
+            assert!(began.elapsed() < Duration::from_secs(15));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    tokio::select! {
+        () = listening => {}
+        outcome = remote.restart(&spec, &order, Duration::from_secs(60)) => panic!("{outcome:?}"),
+    }
+    let began = Instant::now();
+    while !done.exists() {
+        assert!(began.elapsed() < Duration::from_secs(15), "the restart was cut off half-way");
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    // The record lies where a real one would: take it away again.
+    if let Some(home) = std::env::home_dir() {
+        let _ = std::fs::remove_file(
+            home.join(".local/state/lamplighter").join(format!("test:{}.action", spec.id)),
+        );
+    }
+}

@@ -14,20 +14,20 @@ use serde_json::{Value, json};
 const SSHD: &str = "/usr/sbin/sshd";
 
 /// One host: an sshd, its directory, and the keys to it.
-pub struct Host {
+pub(crate) struct Host {
     dir: tempfile::TempDir,
     sshd: Child,
-    pub port: u16,
+    pub(crate) port: u16,
 }
 
 impl Host {
     /// Starts one; `None`, and a line that says so, where there is no sshd. In CI that is a failure.
-    pub fn start() -> Option<Host> {
+    pub(crate) fn start() -> Option<Host> {
         Self::start_with("")
     }
 
     /// Starts one with more lines of configuration.
-    pub fn start_with(config: &str) -> Option<Host> {
+    pub(crate) fn start_with(config: &str) -> Option<Host> {
         if !Path::new(SSHD).exists() {
             assert!(
                 std::env::var_os("LAMPLIGHTER_CI").is_none(),
@@ -65,20 +65,20 @@ impl Host {
         Some(host)
     }
 
-    pub fn path(&self, name: &str) -> PathBuf {
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 
-    pub fn write(&self, name: &str, text: &str) {
+    pub(crate) fn write(&self, name: &str, text: &str) {
         fs::write(self.path("state").join(name), text).unwrap();
     }
 
-    pub fn read(&self, name: &str) -> String {
+    pub(crate) fn read(&self, name: &str) -> String {
         fs::read_to_string(self.path("state").join(name)).unwrap_or_default()
     }
 
     /// Sets what the pretend systemd says: the word and status of `is-active`.
-    pub fn systemctl(&self, word: &str, status: u8) {
+    pub(crate) fn systemctl(&self, word: &str, status: u8) {
         self.write("word", &format!("{word}\n"));
         self.write("status", &status.to_string());
         let state = self.path("state").display().to_string();
@@ -97,7 +97,7 @@ impl Host {
         self.tool("journalctl", "echo 'the last words'");
     }
 
-    pub fn tool(&self, name: &str, text: &str) {
+    pub(crate) fn tool(&self, name: &str, text: &str) {
         // Written aside and moved into place: a busy file cannot be run.
         let (path, next) = (self.path("bin").join(name), self.path("bin").join(format!("{name}.next")));
         fs::write(&next, format!("#!/bin/sh\n{text}\n")).unwrap();
@@ -105,17 +105,17 @@ impl Host {
         fs::rename(next, path).unwrap();
     }
 
-    pub fn public_key(&self, name: &str) -> String {
+    pub(crate) fn public_key(&self, name: &str) -> String {
         let line = fs::read_to_string(self.path(&format!("{name}.pub"))).unwrap();
         line.split_whitespace().take(2).collect::<Vec<_>>().join(" ")
     }
 
-    pub fn remote(&self) -> Remote {
+    pub(crate) fn remote(&self) -> Remote {
         Remote::new(RemoteConfig::new(self.dir.path())).unwrap()
     }
 
     /// A service on this host, with `changes` made to a whole spec.
-    pub fn spec(&self, changes: Value) -> ServiceSpec {
+    pub(crate) fn spec(&self, changes: Value) -> ServiceSpec {
         let user = String::from_utf8(Command::new("id").arg("-un").output().unwrap().stdout).unwrap();
         let mut spec = json!({
             "id": "web", "address": format!("127.0.0.1:{}", self.port), "user": user.trim(), "key": "file:user_key",
@@ -128,12 +128,12 @@ impl Host {
     }
 
     /// What sshd logged.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(self.path("sshd.log")).unwrap_or_default()
     }
 
     /// Waits until sshd has logged `text`.
-    pub fn wait_for_log(&self, text: &str) {
+    pub(crate) fn wait_for_log(&self, text: &str) {
         let began = Instant::now();
         while !self.log().contains(text) {
             assert!(began.elapsed() < Duration::from_secs(10), "sshd never logged `{text}`:\n{}", self.log());
@@ -142,7 +142,7 @@ impl Host {
     }
 
     /// Ends every connection, as a reboot would, and goes on answering.
-    pub fn drop_connections(&self) {
+    pub(crate) fn drop_connections(&self) {
         let children =
             Command::new("pgrep").args(["-P", &self.sshd.id().to_string()]).output().unwrap().stdout;
         for pid in String::from_utf8(children).unwrap().split_whitespace() {
