@@ -1,0 +1,86 @@
+//! What the router serves: the envs of a home, and what a running process counts.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use lamplighter_app::Env;
+use lamplighter_core::{EnvName, Moment};
+use tokio::sync::{Mutex, Semaphore};
+use tokio::time::Instant;
+
+use crate::throttle::Throttle;
+
+/// Requests answered at once; more are told to come again. Each holds at most a body and a page of a list.
+const REQUESTS_AT_ONCE: usize = 512;
+/// Live streams at once: they last for hours, so they have a share of their own.
+const STREAMS_AT_ONCE: usize = 256;
+
+/// The envs of a home, behind one door.
+pub struct Home {
+    envs: BTreeMap<EnvName, Arc<Env>>,
+    pub(crate) started: Moment,
+    pub(crate) version: String,
+    pub(crate) requests: Arc<Semaphore>,
+    pub(crate) streams: Arc<Semaphore>,
+    pub(crate) throttle: Throttle,
+    pub(crate) answered: Answered,
+    /// What `/metrics` and `/readyz` said last: nobody needs a token to ask them, so asking often must cost nothing.
+    pub(crate) said: Mutex<Said>,
+}
+
+/// What was said to those who ask without a token, and when.
+#[derive(Default)]
+pub(crate) struct Said {
+    pub(crate) metrics: Option<(Instant, String)>,
+    pub(crate) ready: Option<(Instant, Vec<String>)>,
+}
+
+impl Home {
+    /// A home of these envs. `started` is when the process opened their stores; `version` is shown to people.
+    #[must_use]
+    pub fn new(envs: impl IntoIterator<Item = Arc<Env>>, started: Moment, version: &str) -> Self {
+        Self {
+            envs: envs.into_iter().map(|env| (env.name().clone(), env)).collect(),
+            started,
+            version: version.to_owned(),
+            requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
+            streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            throttle: Throttle::default(),
+            answered: Answered::default(),
+            said: Mutex::default(),
+        }
+    }
+
+    /// The env of this name.
+    #[must_use]
+    pub fn env(&self, name: &str) -> Option<&Arc<Env>> {
+        self.envs.iter().find(|(known, _)| known.as_str() == name).map(|(_, env)| env)
+    }
+
+    /// Every env, by name.
+    pub fn envs(&self) -> impl Iterator<Item = &Arc<Env>> {
+        self.envs.values()
+    }
+}
+
+/// Requests answered since the start, by the class of their status.
+#[derive(Default)]
+pub(crate) struct Answered([AtomicU64; 6]);
+
+impl Answered {
+    /// Counts one.
+    pub(crate) fn count(&self, status: u16) {
+        let class = usize::from(status / 100).min(self.0.len() - 1);
+        self.0[class].fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// The classes with their counts: `2xx`, `4xx`, …
+    pub(crate) fn classes(&self) -> impl Iterator<Item = (String, u64)> {
+        self.0
+            .iter()
+            .enumerate()
+            .skip(2)
+            .map(|(class, count)| (format!("{class}xx"), count.load(Ordering::Relaxed)))
+    }
+}
