@@ -46,7 +46,9 @@ impl Context {
         let text = match std::fs::read_to_string(file) {
             Ok(text) => text,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(Failure::new(Exit::Failed, format!("reading `{}`: {error}", file.display()))),
+            Err(error) => {
+                return Err(Failure::new(Exit::Failed, format!("reading `{}`: {error}", file.display())));
+            }
         };
         toml::from_str(&text).map_err(|error| {
             let what = format!("`{}` cannot be understood: {}", file.display(), error.message());
@@ -70,7 +72,8 @@ impl Context {
     /// # Errors
     /// If the saved context cannot be read.
     pub fn of(global: &Global) -> Result<Self, Failure> {
-        let named = Self { url: global.url.clone(), token_file: global.token_file.clone(), env: global.env.clone() };
+        let named =
+            Self { url: global.url.clone(), token_file: global.token_file.clone(), env: global.env.clone() };
         if named.url.is_some() && named.token_file.is_some() && named.env.is_some() {
             return Ok(named);
         }

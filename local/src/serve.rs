@@ -17,11 +17,16 @@ pub(crate) async fn run(form: Form, args: ServeArgs) -> Outcome {
     for env in std::mem::take(&mut config.envs) {
         match env {
             Ok(env) => envs.push(env),
-            Err(broken) => say::note(&format!("{}\nwarning: env `{}` is left out until this is mended", broken.why, broken.name)),
+            Err(broken) => say::note(&format!(
+                "{}\nwarning: env `{}` is left out until this is mended",
+                broken.why, broken.name
+            )),
         }
     }
     if envs.is_empty() {
-        return Err(Failure::new(Exit::Usage, "no environment is left to look after").hint("mend one of those above"));
+        return Err(
+            Failure::new(Exit::Usage, "no environment is left to look after").hint("mend one of those above")
+        );
     }
     serve(config, envs, form).await
 }

@@ -3,8 +3,6 @@
 //! Every call has a deadline and every answer a limit; problems of the server are shown in its own words, with its hint.
 
 mod problem;
-#[cfg(test)]
-mod tests;
 
 use std::path::Path;
 use std::time::Duration;
@@ -116,7 +114,11 @@ impl Client {
     ///
     /// # Errors
     /// If the server cannot be reached or refuses.
-    pub async fn get<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Answer<T>, Failure> {
+    pub async fn get<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Answer<T>, Failure> {
         let (etag, body) = self.call(Method::GET, path, query, None, HeaderMap::new()).await?;
         Ok(Answer { body: understand(body)?, etag })
     }
@@ -125,7 +127,11 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::get`]; also if the list does not end.
-    pub async fn list<T: DeserializeOwned>(&self, path: &str, query: &[(&str, &str)]) -> Result<Vec<T>, Failure> {
+    pub async fn list<T: DeserializeOwned>(
+        &self,
+        path: &str,
+        query: &[(&str, &str)],
+    ) -> Result<Vec<T>, Failure> {
         let mut items = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..MAX_PAGES {
@@ -223,8 +229,11 @@ impl Client {
     }
 
     fn not_ours(&self) -> Failure {
-        Failure::new(Exit::Failed, format!("`{}` answered something that is no Lamplighter's answer", self.shown()))
-            .hint("check `--url`")
+        Failure::new(
+            Exit::Failed,
+            format!("`{}` answered something that is no Lamplighter's answer", self.shown()),
+        )
+        .hint("check `--url`")
     }
 
     fn shown(&self) -> &str {
@@ -234,10 +243,14 @@ impl Client {
 
 fn base_url(written: &str) -> Result<Url, Failure> {
     let wrong = || {
-        Failure::new(Exit::Usage, "`--url` is not the address of a server").hint("write `https://lamp.example.com` or `http://127.0.0.1:8080`")
+        Failure::new(Exit::Usage, "`--url` is not the address of a server")
+            .hint("write `https://lamp.example.com` or `http://127.0.0.1:8080`")
     };
     let url: Url = written.parse().map_err(|_| wrong())?;
-    let plain = url.username().is_empty() && url.password().is_none() && url.query().is_none() && url.fragment().is_none();
+    let plain = url.username().is_empty()
+        && url.password().is_none()
+        && url.query().is_none()
+        && url.fragment().is_none();
     if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {
         return Err(wrong());
     }
@@ -247,18 +260,24 @@ fn base_url(written: &str) -> Result<Url, Failure> {
 fn is_this_machine(url: &Url) -> bool {
     match url.host_str() {
         Some("localhost") => true,
-        Some(host) => host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback()),
+        Some(host) => host
+            .trim_matches(['[', ']'])
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|address| address.is_loopback()),
         None => false,
     }
 }
 
 fn read_token(file: &Path) -> Result<Secret, Failure> {
     let shown = file.display();
-    check_secret(file).map_err(|(what, hint)| Failure::new(Exit::Usage, format!("`--token-file`: {what}")).hint(hint))?;
-    let text = std::fs::read_to_string(file)
-        .map_err(|error| Failure::new(Exit::Usage, format!("`--token-file`: `{shown}` cannot be read: {error}")))?;
+    check_secret(file)
+        .map_err(|(what, hint)| Failure::new(Exit::Usage, format!("`--token-file`: {what}")).hint(hint))?;
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Failure::new(Exit::Usage, format!("`--token-file`: `{shown}` cannot be read: {error}"))
+    })?;
     let token = text.trim();
-    let plausible = !token.is_empty() && token.len() <= MAX_TOKEN_BYTES && token.chars().all(|c| c.is_ascii_graphic());
+    let plausible =
+        !token.is_empty() && token.len() <= MAX_TOKEN_BYTES && token.chars().all(|c| c.is_ascii_graphic());
     if !plausible {
         return Err(Failure::new(Exit::Usage, format!("`--token-file`: `{shown}` holds no token"))
             .hint("put the token alone into it; `lamplighter token create` makes one"));
@@ -277,11 +296,13 @@ fn expectation(expect: &Expect) -> Result<HeaderMap, Failure> {
 }
 
 fn header(text: &str) -> Result<HeaderValue, Failure> {
-    HeaderValue::from_str(text).map_err(|_| Failure::new(Exit::Failed, "the server's entity tag cannot be sent back"))
+    HeaderValue::from_str(text)
+        .map_err(|_| Failure::new(Exit::Failed, "the server's entity tag cannot be sent back"))
 }
 
 fn to_value<B: Serialize>(body: &B) -> Result<Value, Failure> {
-    serde_json::to_value(body).map_err(|error| Failure::new(Exit::Failed, format!("writing the request: {error}")))
+    serde_json::to_value(body)
+        .map_err(|error| Failure::new(Exit::Failed, format!("writing the request: {error}")))
 }
 
 fn understand<T: DeserializeOwned>(body: Value) -> Result<T, Failure> {

@@ -33,7 +33,8 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> F
         (Some(title), None) => one_line(&title, MAX_SHOWN_CHARS),
         (None, None) => format!("the server answered {} {reason}", status.as_u16()),
     };
-    let retry = headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).filter(|value| value.len() <= 32);
+    let retry =
+        headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).filter(|value| value.len() <= 32);
     let usual = match status.as_u16() {
         401 => Some("give a token that is valid here with `--token-file`".to_owned()),
         403 => Some("this token may not do that; ask an admin for another".to_owned()),

@@ -26,14 +26,19 @@ pub(super) fn run(global: &Global, verb: &ContextVerb) -> Outcome {
                 let context = Context::of(global)?;
                 let path = context.token_file.map(|path| path.display().to_string());
                 let env = context.env.map(|env| env.to_string());
-                let row = |key: &str, value: Option<String>| vec![key.to_owned(), value.unwrap_or("-".to_owned())];
+                let row =
+                    |key: &str, value: Option<String>| vec![key.to_owned(), value.unwrap_or("-".to_owned())];
                 say::data(&say::table(&[row("url", context.url), row("token-file", path), row("env", env)]))?;
             }
         },
         ContextVerb::Clear => match std::fs::remove_file(&file) {
             Ok(()) => say::note(&format!("removed `{}`", file.display())),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => say::note("there was nothing to forget"),
-            Err(error) => return Err(Failure::new(Exit::Failed, format!("removing `{}`: {error}", file.display()))),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+                say::note("there was nothing to forget")
+            }
+            Err(error) => {
+                return Err(Failure::new(Exit::Failed, format!("removing `{}`: {error}", file.display())));
+            }
         },
     }
     Ok(Exit::Ok)

@@ -22,8 +22,13 @@ pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
         DataVerb::Export { data, to } => {
             let file = data_file(&data, &env);
             if !file.is_file() {
-                return Err(Failure::new(Exit::Usage, format!("there is no data of `{env}` in `{}`", data.display()))
-                    .hint("`--data` is the folder that `serve` keeps its data in; `--env` names the environment"));
+                return Err(Failure::new(
+                    Exit::Usage,
+                    format!("there is no data of `{env}` in `{}`", data.display()),
+                )
+                .hint(
+                    "`--data` is the folder that `serve` keeps its data in; `--env` names the environment",
+                ));
             }
             let store = open(&file, &env).await?;
             let exported = match &to {
@@ -38,17 +43,21 @@ pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
             ("saved", exported)
         }
         DataVerb::Import { data, from } => {
-            let mut file = std::fs::File::open(&from)
-                .map_err(|error| Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display())))?;
-            std::fs::create_dir_all(&data)
-                .map_err(|error| Failure::new(Exit::Failed, format!("making `{}`: {error}", data.display())))?;
+            let mut file = std::fs::File::open(&from).map_err(|error| {
+                Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display()))
+            })?;
+            std::fs::create_dir_all(&data).map_err(|error| {
+                Failure::new(Exit::Failed, format!("making `{}`: {error}", data.display()))
+            })?;
             let store = open(&data_file(&data, &env), &env).await?;
             let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
             ("read", imported.map_err(|error| failed(&error))?)
         }
     };
     match global.form() {
-        Form::Plain => say::note(&format!("{words} {} items of `{env}`, sha256 {}", exported.items, exported.sha256)),
+        Form::Plain => {
+            say::note(&format!("{words} {} items of `{env}`, sha256 {}", exported.items, exported.sha256))
+        }
         Form::Json => say::note(&serde_json::to_string(&exported).unwrap_or_default()),
     }
     Ok(Exit::Ok)
@@ -64,7 +73,8 @@ async fn open(file: &Path, env: &EnvName) -> Result<Store, Failure> {
 
 /// Writes beside the file and renames: a broken export never replaces a good one. Only its owner may read it.
 async fn export_to_file(store: &Store, to: &Path) -> Result<lamplighter_store::Exported, Failure> {
-    let failed_writing = |error: std::io::Error| Failure::new(Exit::Failed, format!("writing `{}`: {error}", to.display()));
+    let failed_writing =
+        |error: std::io::Error| Failure::new(Exit::Failed, format!("writing `{}`: {error}", to.display()));
     let folder = match to.parent() {
         Some(folder) if folder != Path::new("") => folder,
         Some(_) | None => Path::new("."),

@@ -34,7 +34,8 @@ pub(super) async fn run(client: &Client, form: Form, args: &EventsArgs) -> Outco
         for event in &page.items {
             print(form, event)?;
         }
-        let last = page.items.last().and_then(|event| event.get("id")).and_then(Value::as_str).map(str::to_owned);
+        let last =
+            page.items.last().and_then(|event| event.get("id")).and_then(Value::as_str).map(str::to_owned);
         let more = page.next.is_some() && !page.items.is_empty();
         after = page.next.or(last).or(after);
         if !args.follow {
@@ -55,7 +56,12 @@ fn print(form: Form, event: &Value) -> std::io::Result<()> {
         Form::Json => say::data(&format!("{event}\n")),
         Form::Plain => {
             let text = |key: &str| event.get(key).and_then(Value::as_str).unwrap_or_default();
-            let words: Vec<String> = ["message", "because"].map(text).iter().filter(|words| !words.is_empty()).map(|words| one_line(words, 200)).collect();
+            let words: Vec<String> = ["message", "because"]
+                .map(text)
+                .iter()
+                .filter(|words| !words.is_empty())
+                .map(|words| one_line(words, 200))
+                .collect();
             let (at, service) = (one_line(text("timestamp"), 40), one_line(text("service"), 64));
             say::data(&say::table(&[vec![at, service, services::status(text("status")), words.join("; ")]]))
         }

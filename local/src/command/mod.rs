@@ -81,4 +81,3 @@ fn choose_env(
             .hint(format!("say which with `--env`: {names}"))),
     }
 }
-

@@ -44,7 +44,9 @@ fn outline(value: &Value, depth: usize, lines: &mut String) {
     };
     match value {
         Value::Object(map) => map.iter().for_each(|(key, value)| entry(&key.replace('_', " "), value)),
-        Value::Array(items) => items.iter().enumerate().for_each(|(index, item)| entry(&(index + 1).to_string(), item)),
+        Value::Array(items) => {
+            items.iter().enumerate().for_each(|(index, item)| entry(&(index + 1).to_string(), item))
+        }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {
             lines.push_str(&format!("{indent}{}\n", scalar(value)));
         }

@@ -23,7 +23,9 @@ pub(super) async fn run(client: &Client, form: Form, args: &ServicesArgs) -> Out
     };
     let services: Vec<Value> = services
         .into_iter()
-        .filter(|service| wanted("status", args.status.as_ref(), service) && wanted("app", args.app.as_ref(), service))
+        .filter(|service| {
+            wanted("status", args.status.as_ref(), service) && wanted("app", args.app.as_ref(), service)
+        })
         .collect();
     match form {
         Form::Json => say::json(&services)?,

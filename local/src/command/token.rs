@@ -30,7 +30,8 @@ pub(super) async fn run(client: &Client, form: Form, verb: TokenVerb) -> Outcome
             match form {
                 Form::Json => say::json(&tokens)?,
                 Form::Plain => {
-                    let cell = |token: &Value, key: &str| outline::scalar(token.get(key).unwrap_or(&Value::Null));
+                    let cell =
+                        |token: &Value, key: &str| outline::scalar(token.get(key).unwrap_or(&Value::Null));
                     let keys = ["id", "name", "scope", "owner", "created_at", "revoked_at"];
                     let row = |token: &Value| keys.iter().map(|key| cell(token, key)).collect();
                     say::data(&say::table(&tokens.iter().map(row).collect::<Vec<Vec<String>>>()))?;

@@ -134,7 +134,9 @@ pub fn read(file: &Path) -> Result<Config, Refused> {
 /// As [`read`].
 pub fn parse(text: &str, file: &Path) -> Result<Config, Refused> {
     let mut complaints = Complaints::new(text);
-    let Some(document) = fleet_file::parse_toml(text, &mut complaints) else { return Err(all_of(complaints, file)) };
+    let Some(document) = fleet_file::parse_toml(text, &mut complaints) else {
+        return Err(all_of(complaints, file));
+    };
     let whole = Spanned::new(0..text.len(), document);
     let nothing = BTreeSet::new();
     let top: Option<Top> = source::read_section(TOP, &whole, &nothing, &Whose::file(), &mut complaints);
@@ -160,7 +162,10 @@ pub fn parse(text: &str, file: &Path) -> Result<Config, Refused> {
     }
     Ok(Config {
         listen: top.listen.map_or(DEFAULT_LISTEN, |text| text.0),
-        data: source::resolve(file, &top.data.map_or(DEFAULT_DATA.into(), |path| path.to_string_lossy().into_owned())),
+        data: source::resolve(
+            file,
+            &top.data.map_or(DEFAULT_DATA.into(), |path| path.to_string_lossy().into_owned()),
+        ),
         public_url: top.public_url.map(|text| text.0),
         post,
         allowed_networks: top.allowed_networks.into_iter().map(|text| text.0).collect(),
@@ -221,7 +226,12 @@ fn read_env(
         return (complaints.count() == before).then_some(Ok(EnvConfig { name, settings, fleet: None }));
     };
     let Some(written) = path.get_ref().as_str() else {
-        complaints.add(&path.span(), whose, "`fleet` is not a path", Some("write `fleet = \"fleet.toml\"`".to_owned()));
+        complaints.add(
+            &path.span(),
+            whose,
+            "`fleet` is not a path",
+            Some("write `fleet = \"fleet.toml\"`".to_owned()),
+        );
         return None;
     };
     let fleet_path = source::resolve(file, written);
@@ -239,16 +249,28 @@ fn read_env(
         let what = format!("settings are given here and in `{}`", fleet_path.display());
         complaints.add(&path.span(), whose, what, Some("keep them in one of the two".to_owned()));
     }
-    (complaints.count() == before).then(|| Ok(EnvConfig { name, settings: settings.or(of_fleet), fleet: Some(services) }))
+    (complaints.count() == before)
+        .then(|| Ok(EnvConfig { name, settings: settings.or(of_fleet), fleet: Some(services) }))
 }
 
 /// The table without what belongs to a fleet file, which is told.
-fn without_services<'i>(name: &EnvName, table: &Table<'i>, whose: &Whose, complaints: &mut Complaints<'_>) -> Table<'i> {
+fn without_services<'i>(
+    name: &EnvName,
+    table: &Table<'i>,
+    whose: &Whose,
+    complaints: &mut Complaints<'_>,
+) -> Table<'i> {
     let mut table = table.clone();
     for key in ["service", "defaults"] {
         if let Some((key, _)) = table.remove_entry(key) {
-            let hint = format!("put services in a fleet file and name it: `[env.{name}]`, `fleet = \"fleet.toml\"`");
-            complaints.add(&key.span(), whose, format!("`{}` belongs to a fleet file", key.get_ref()), Some(hint));
+            let hint =
+                format!("put services in a fleet file and name it: `[env.{name}]`, `fleet = \"fleet.toml\"`");
+            complaints.add(
+                &key.span(),
+                whose,
+                format!("`{}` belongs to a fleet file", key.get_ref()),
+                Some(hint),
+            );
         }
     }
     table
@@ -263,7 +285,12 @@ impl TryFrom<String> for ListenText {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        let wrong = |_| format!("`{}` is not an address to listen on; write `127.0.0.1:8080` or `[::]:8080`", text.escape_debug());
+        let wrong = |_| {
+            format!(
+                "`{}` is not an address to listen on; write `127.0.0.1:8080` or `[::]:8080`",
+                text.escape_debug()
+            )
+        };
         text.parse().map(Self).map_err(wrong)
     }
 }
@@ -291,10 +318,12 @@ impl TryFrom<String> for UrlText {
 
     fn try_from(text: String) -> Result<Self, String> {
         let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or_default();
-        let plain = !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['@', '?', '#', ' ', '"', '<', '>']);
+        let plain =
+            !rest.is_empty() && !rest.starts_with('/') && !rest.contains(['@', '?', '#', ' ', '"', '<', '>']);
         if plain && !rest.chars().any(char::is_control) {
             return Ok(Self(text.trim_end_matches('/').to_owned()));
         }
-        Err("this is not a web address; write `https://lamp.example.com`, without a login or a query".to_owned())
+        Err("this is not a web address; write `https://lamp.example.com`, without a login or a query"
+            .to_owned())
     }
 }

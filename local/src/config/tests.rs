@@ -39,7 +39,8 @@ fn a_whole_configuration_is_read() {
         [env.prod]
         fleet = "fleet.toml"
     "#;
-    let config = parse(text, &folder.path().join("lamplighter.toml")).unwrap_or_else(|refused| panic!("{refused}"));
+    let config =
+        parse(text, &folder.path().join("lamplighter.toml")).unwrap_or_else(|refused| panic!("{refused}"));
     assert_eq!(config.listen.port(), 80);
     assert_eq!(config.data, folder.path().join("store"));
     assert_eq!(config.public_url.as_deref(), Some("https://lamp.example.com"));
@@ -104,7 +105,9 @@ fn what_is_said_of_a_bad_configuration() {
     for (text, expected) in REFUSED {
         let said = refused(text);
         if said != *expected {
-            wrong.push_str(&format!("\n--- of this file\n{text}\n--- this was said\n{said}\n--- and not\n{expected}\n"));
+            wrong.push_str(&format!(
+                "\n--- of this file\n{text}\n--- this was said\n{said}\n--- and not\n{expected}\n"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -118,7 +121,12 @@ fn a_password_file_that_others_can_read_is_refused() {
     std::fs::set_permissions(&password, std::fs::Permissions::from_mode(0o644)).unwrap();
     let text = "[mail]\nhost = 'x'\nuser = 'a'\npassword_file = 'smtp-password'\nfrom = 'a@example.com'\n[env.prod]\n";
     let said = parse(text, &folder.path().join("lamplighter.toml")).unwrap_err().to_string();
-    assert!(said.contains("`password_file`: `") && said.contains("hint: run `chmod 600 ") && !said.contains("hunter2"), "{said}");
+    assert!(
+        said.contains("`password_file`: `")
+            && said.contains("hint: run `chmod 600 ")
+            && !said.contains("hunter2"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -63,11 +63,12 @@ impl KeyFiles {
 /// Refuses a secret's file that is missing, no file, or readable by others.
 pub(crate) fn check_secret(path: &Path) -> Result<(), BadSecret> {
     let shown = path.display();
-    let meta = std::fs::metadata(path).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+    let meta = std::fs::metadata(path).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
             (format!("no such file: `{shown}`"), "paths are relative to the file that names them".to_owned())
+        } else {
+            (format!("`{shown}` cannot be read: {error}"), "check that you may read it".to_owned())
         }
-        _ => (format!("`{shown}` cannot be read: {error}"), "check that you may read it".to_owned()),
     })?;
     if !meta.is_file() {
         return Err((format!("`{shown}` is not a file"), "name the private key's file".to_owned()));

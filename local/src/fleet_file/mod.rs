@@ -36,9 +36,9 @@ use env::read_env;
 pub(crate) use env::read_settings;
 pub(crate) use key_file::{KeyFiles, check_secret};
 
-use crate::source::{self, Complaints, Refused, Whose};
 #[cfg(test)]
 use crate::source::MAX_PROBLEMS;
+use crate::source::{self, Complaints, Refused, Whose};
 
 /// Most environments of one file.
 pub const MAX_ENVS: usize = 32;

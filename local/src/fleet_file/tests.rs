@@ -90,9 +90,13 @@ fn a_key_file_that_others_can_read_is_refused() {
     std::fs::write(&key, "a key").unwrap();
     for mode in [0o644, 0o640, 0o604, 0o660] {
         std::fs::set_permissions(&key, std::fs::Permissions::from_mode(mode)).unwrap();
-        let refused = parse(&ssh_service("key = \"file:id\""), &folder.path().join("fleet.toml")).unwrap_err();
+        let refused =
+            parse(&ssh_service("key = \"file:id\""), &folder.path().join("fleet.toml")).unwrap_err();
         let shown = key.display();
-        assert_eq!(refused.problems[0].what, format!("`key`: `{shown}` can be read by others (mode {mode:04o})"));
+        assert_eq!(
+            refused.problems[0].what,
+            format!("`key`: `{shown}` can be read by others (mode {mode:04o})")
+        );
         assert_eq!(refused.problems[0].hint, Some(format!("run `chmod 600 {shown}`")));
     }
 }
@@ -186,7 +190,9 @@ fn what_is_said_of_a_bad_file() {
         let text = text.replace("[[service]]", "[[env.prod.service]]");
         let said = refused(&text).replace(&here, "HERE");
         if said != *expected {
-            wrong.push_str(&format!("\n--- of this file\n{text}\n--- this was said\n{said}\n--- and not\n{expected}\n"));
+            wrong.push_str(&format!(
+                "\n--- of this file\n{text}\n--- this was said\n{said}\n--- and not\n{expected}\n"
+            ));
         }
     }
     assert!(wrong.is_empty(), "{wrong}");
@@ -218,7 +224,13 @@ fn twenty_problems_are_told_and_the_rest_counted() {
 
 #[test]
 fn hostile_files_are_refused_in_lines_that_can_be_shown() {
-    for text in ["\u{1b}[31m = 1", "'a\u{202e}b' = 1", "[env.prod]\n\"\\u001b[2J\" = 1", "\u{0}", "[env.\"\\u0007\"]\nx = 1"] {
+    for text in [
+        "\u{1b}[31m = 1",
+        "'a\u{202e}b' = 1",
+        "[env.prod]\n\"\\u001b[2J\" = 1",
+        "\u{0}",
+        "[env.\"\\u0007\"]\nx = 1",
+    ] {
         let said = refused(text);
         assert!(!said.chars().any(|c| c.is_control() && c != '\n'), "{said:?}");
     }
@@ -237,7 +249,11 @@ fn a_file_that_is_missing_or_no_file_is_refused() {
 fn ten_thousand_services_are_read() {
     let mut text = "[env.prod.defaults]\ntransport = 'local'\ncheck = { systemd = 'web' }\nrestart = { systemd = 'web' }\n".to_owned();
     for n in 0..10_000 {
-        text.push_str(&format!("[[env.prod.service]]\nid = 's{n}'\naddress = '10.{}.{}.1'\nowner = 'a{n}@example.com'\n", n / 250, n % 250));
+        text.push_str(&format!(
+            "[[env.prod.service]]\nid = 's{n}'\naddress = '10.{}.{}.1'\nowner = 'a{n}@example.com'\n",
+            n / 250,
+            n % 250
+        ));
     }
     assert_eq!(parsed(&text).envs[&"prod".parse().unwrap()].services.len(), 10_000);
 }

@@ -34,14 +34,14 @@ pub(crate) fn read(file: &Path) -> Result<String, Refused> {
         }
         Ok(_) | Err(_) => {}
     }
-    std::fs::read_to_string(file).map_err(|error| match error.kind() {
-        std::io::ErrorKind::NotFound => {
+    std::fs::read_to_string(file).map_err(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
             refuse("no such file".to_owned(), "check the path; it is relative to the current folder")
-        }
-        std::io::ErrorKind::InvalidData => {
+        } else if error.kind() == std::io::ErrorKind::InvalidData {
             refuse("the file is not UTF-8 text".to_owned(), "save it as UTF-8")
+        } else {
+            refuse(format!("cannot be read: {error}"), "check that you may read it")
         }
-        _ => refuse(format!("cannot be read: {error}"), "check that you may read it"),
     })
 }
 

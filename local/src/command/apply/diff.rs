@@ -81,8 +81,14 @@ impl Diff {
         removal: Removal,
         settings: Option<Vec<String>>,
     ) -> Self {
-        let mut known: BTreeMap<ServiceId, Known> = known.into_iter().map(|known| (known.id.clone(), known)).collect();
-        let mut diff = Diff { changes: Vec::new(), settings: settings.unwrap_or_default(), unchanged: 0, kept: Vec::new() };
+        let mut known: BTreeMap<ServiceId, Known> =
+            known.into_iter().map(|known| (known.id.clone(), known)).collect();
+        let mut diff = Diff {
+            changes: Vec::new(),
+            settings: settings.unwrap_or_default(),
+            unchanged: 0,
+            kept: Vec::new(),
+        };
         for spec in wanted {
             let id = spec.id.clone();
             let deed = match known.remove(&id) {
@@ -101,7 +107,9 @@ impl Diff {
         }
         for (id, known) in known {
             match removal {
-                Removal::Remove => diff.changes.push(Change { id, deed: Deed::Remove { expect: expect(known.etag) } }),
+                Removal::Remove => {
+                    diff.changes.push(Change { id, deed: Deed::Remove { expect: expect(known.etag) } })
+                }
                 Removal::Keep => diff.kept.push(id),
             }
         }
@@ -166,7 +174,11 @@ impl fmt::Display for Diff {
             [] => writeln!(f),
             [one] => writeln!(f, "; `{one}` is not in the file and stays (`--prune` removes it)"),
             [first, rest @ ..] => {
-                writeln!(f, "; `{first}` and {} more are not in the file and stay (`--prune` removes them)", rest.len())
+                writeln!(
+                    f,
+                    "; `{first}` and {} more are not in the file and stay (`--prune` removes them)",
+                    rest.len()
+                )
             }
         }
     }

@@ -51,7 +51,8 @@ pub(super) async fn run(global: &Global, args: ApplyArgs) -> Outcome {
         None => None,
     };
     let removal = if args.prune { diff::Removal::Remove } else { diff::Removal::Keep };
-    let diff = Diff::between(wanted.services, known, removal, settings.as_ref().map(|(_, keys)| keys.clone()));
+    let diff =
+        Diff::between(wanted.services, known, removal, settings.as_ref().map(|(_, keys)| keys.clone()));
     let form = global.form();
     if form == Form::Plain {
         say::data(&diff.to_string())?;
@@ -116,10 +117,18 @@ async fn write(client: &Client, diff: &Diff, settings: Option<(Settings, Expect)
         async move {
             let outcome = write_one(client, change).await;
             bar.inc(1);
-            outcome.err().map(|failure| Failed { what: format!("service `{}`", change.id), error: failure.what })
+            outcome
+                .err()
+                .map(|failure| Failed { what: format!("service `{}`", change.id), error: failure.what })
         }
     });
-    failed.extend(stream::iter(writes).buffer_unordered(WRITES_AT_ONCE).filter_map(async |failed| failed).collect::<Vec<_>>().await);
+    failed.extend(
+        stream::iter(writes)
+            .buffer_unordered(WRITES_AT_ONCE)
+            .filter_map(async |failed| failed)
+            .collect::<Vec<_>>()
+            .await,
+    );
     bar.finish_and_clear();
     failed
 }

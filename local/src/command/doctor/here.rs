@@ -39,7 +39,9 @@ pub(super) async fn port(listen: SocketAddr, findings: &mut Findings) -> io::Res
     };
     if error.kind() != io::ErrorKind::AddrInUse {
         let finding = Finding::fail(&about, format!("cannot be listened on: {error}"));
-        findings.add(finding.hint("choose an address of this machine, and a port above 1023 unless you are root"))?;
+        findings.add(
+            finding.hint("choose an address of this machine, and a port above 1023 unless you are root"),
+        )?;
         return Ok(Port::Taken);
     }
     if is_lamplighter(listen).await {
@@ -47,7 +49,10 @@ pub(super) async fn port(listen: SocketAddr, findings: &mut Findings) -> io::Res
         return Ok(Port::Ours);
     }
     let finding = Finding::fail(&about, "the port is taken by another program");
-    findings.add(finding.hint(format!("stop it (`ss -ltnp 'sport = :{}'` names it), or set `listen` to another port", listen.port())))?;
+    findings.add(finding.hint(format!(
+        "stop it (`ss -ltnp 'sport = :{}'` names it), or set `listen` to another port",
+        listen.port()
+    )))?;
     Ok(Port::Taken)
 }
 
@@ -64,7 +69,12 @@ async fn is_lamplighter(listen: SocketAddr) -> bool {
 }
 
 /// Looks whether the data of an env can be opened.
-pub(super) async fn data(folder: &Path, env: &EnvName, port: Port, findings: &mut Findings) -> io::Result<()> {
+pub(super) async fn data(
+    folder: &Path,
+    env: &EnvName,
+    port: Port,
+    findings: &mut Findings,
+) -> io::Result<()> {
     let file = data_file(folder, env);
     let about = file.display().to_string();
     if !file.exists() {
@@ -72,7 +82,9 @@ pub(super) async fn data(folder: &Path, env: &EnvName, port: Port, findings: &mu
     }
     let finding = match Store::open_file(&file, env, Moment::from(SystemTime::now())).await {
         Ok(_) => Finding::ok(&about, "the data file can be opened"),
-        Err(OpenError::InUse { .. }) if port == Port::Ours => Finding::ok(&about, "the data file is used by the server"),
+        Err(OpenError::InUse { .. }) if port == Port::Ours => {
+            Finding::ok(&about, "the data file is used by the server")
+        }
         Err(error) => {
             let (what, hint) = crate::source::split(&with_causes(&error));
             Finding { hint, ..Finding::fail(&about, what) }
@@ -98,11 +110,15 @@ fn writable(folder: &Path, about: &str) -> Finding {
 pub(super) async fn mail(config: &Config, findings: &mut Findings) -> io::Result<()> {
     let Some(post) = &config.post else {
         let folder = config.data.join("letters").display().to_string();
-        let finding = Finding::warn("mail", format!("no mail server is configured: letters become files in `{folder}`"));
+        let finding = Finding::warn(
+            "mail",
+            format!("no mail server is configured: letters become files in `{folder}`"),
+        );
         return findings.add(finding.hint("write a `[mail]` section to have them sent"));
     };
     findings.add(match post.check().await {
         Ok(()) => Finding::ok("mail", "letters can be sent"),
-        Err(error) => Finding::fail("mail", error.to_string()).hint("check `[mail]`: host, port, security, user and password"),
+        Err(error) => Finding::fail("mail", error.to_string())
+            .hint("check `[mail]`: host, port, security, user and password"),
     })
 }

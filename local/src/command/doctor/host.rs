@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use futures_util::stream::{self, StreamExt as _};
 use lamplighter_core::moment::{Moment, spoken};
 use lamplighter_core::sight::{Fault, Sight, UnreachableKind};
-use lamplighter_core::spec::{Lifecycle, ServiceSpec, Transport};
+use lamplighter_core::spec::{Lifecycle, Restart, ServiceSpec, Transport};
 use lamplighter_remote::network::Network;
 use lamplighter_remote::survey::{self, Existence, RestartRight, ShownHostKey};
 use lamplighter_remote::{Remote, RemoteConfig};
@@ -64,7 +64,9 @@ async fn one(remote: &Remote, spec: &ServiceSpec) -> Vec<Finding> {
         Some(_) => None,
     };
     let clock = clock(remote, spec, &about).await;
-    let found: Vec<Finding> = [unit, right, clock].into_iter().flatten().collect();
+    let mut found: Vec<Finding> = [unit, right, clock].into_iter().flatten().collect();
+    // One broken login answers every question with the same words.
+    found.dedup();
     if found.is_empty() { vec![Finding::ok(&about, "login, unit, right to restart, clock")] } else { found }
 }
 
@@ -87,17 +89,13 @@ async fn way_in(remote: &Remote, spec: &ServiceSpec, about: &str) -> Result<(), 
         return Err(missing_host_key(about, &shown));
     }
     let Err(fault) = survey::login(remote, spec, QUESTION_LIMIT).await else { return Ok(()) };
-    match fault.kind {
-        UnreachableKind::HostKeyUnknown | UnreachableKind::HostKeyChanged => {
-            let shown = survey::host_key(remote, &spec.address, QUESTION_LIMIT).await;
-            let shown = shown.map_err(|fault| no_way(spec, about, &fault))?;
-            Err(match fault.kind {
-                UnreachableKind::HostKeyChanged => changed_host_key(spec, about, &shown),
-                _ => missing_host_key(about, &shown),
-            })
-        }
-        _ => Err(no_way(spec, about, &fault)),
+    let changed = fault.kind == UnreachableKind::HostKeyChanged;
+    if !changed && fault.kind != UnreachableKind::HostKeyUnknown {
+        return Err(no_way(spec, about, &fault));
     }
+    let shown = survey::host_key(remote, &spec.address, QUESTION_LIMIT).await;
+    let shown = shown.map_err(|fault| no_way(spec, about, &fault))?;
+    Err(if changed { changed_host_key(spec, about, &shown) } else { missing_host_key(about, &shown) })
 }
 
 fn missing_host_key(about: &str, shown: &ShownHostKey) -> Finding {
@@ -132,13 +130,25 @@ fn kind(line: &str) -> &'static str {
 fn no_way(spec: &ServiceSpec, about: &str, fault: &Fault<UnreachableKind>) -> Finding {
     let user = spec.user.as_ref().map_or("USER", |user| user.as_str());
     let hint = match fault.kind {
-        UnreachableKind::Connect => format!("is the host up, and does its SSH server answer on port {}?", spec.address.port()),
+        UnreachableKind::Connect => {
+            format!("is the host up, and does its SSH server answer on port {}?", spec.address.port())
+        }
         UnreachableKind::NoSuchName => "check `address`".to_owned(),
-        UnreachableKind::TimedOut => "a firewall may be in between; the host must let this machine in".to_owned(),
-        UnreachableKind::Auth => format!("add the public half of the key to `~{user}/.ssh/authorized_keys` on the host"),
-        UnreachableKind::Key => "check `key`: an OpenSSH private key without a passphrase, readable by its owner alone".to_owned(),
-        UnreachableKind::HostKeyRevoked => "the key is marked `@revoked` in `known_hosts`: do not trust this host".to_owned(),
-        UnreachableKind::HostKeyUnknown | UnreachableKind::HostKeyChanged => "pin the host's key with `host_key`".to_owned(),
+        UnreachableKind::TimedOut => {
+            "a firewall may be in between; the host must let this machine in".to_owned()
+        }
+        UnreachableKind::Auth => {
+            format!("add the public half of the key to `~{user}/.ssh/authorized_keys` on the host")
+        }
+        UnreachableKind::Key => {
+            "check `key`: an OpenSSH private key without a passphrase, readable by its owner alone".to_owned()
+        }
+        UnreachableKind::HostKeyRevoked => {
+            "the key is marked `@revoked` in `known_hosts`: do not trust this host".to_owned()
+        }
+        UnreachableKind::HostKeyUnknown | UnreachableKind::HostKeyChanged => {
+            "pin the host's key with `host_key`".to_owned()
+        }
         UnreachableKind::Protocol | UnreachableKind::Dropped | UnreachableKind::NoVerdict => {
             format!("try `ssh -v {user}@{}`", spec.address.host())
         }
@@ -146,15 +156,25 @@ fn no_way(spec: &ServiceSpec, about: &str, fault: &Fault<UnreachableKind>) -> Fi
     Finding::fail(about, fault.to_string()).hint(hint)
 }
 
+/// Whether what is checked and what is restarted exist: they may be two.
 async fn unit(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Finding> {
-    match survey::existence(remote, spec, QUESTION_LIMIT).await {
-        Ok(Existence::Found | Existence::NothingNamed) => None,
-        Ok(Existence::Missing) => {
-            let finding = Finding::fail(about, "the host knows no such unit or container");
-            Some(finding.hint("check `check` and `restart`; `systemctl list-units --type=service --all` names the units"))
+    let only_checked = ServiceSpec { restart: Restart::Never, ..spec.clone() };
+    for (key, asked) in [("restart", spec), ("check", &only_checked)] {
+        match survey::existence(remote, asked, QUESTION_LIMIT).await {
+            Ok(Existence::Found | Existence::NothingNamed) => {}
+            Ok(Existence::Missing) => {
+                let finding = Finding::fail(
+                    about,
+                    format!("the host knows no such unit or container as `{key}` names"),
+                );
+                return Some(finding.hint(
+                    "`systemctl list-units --type=service --all` or `docker ps --all` on the host names them",
+                ));
+            }
+            Err(fault) => return Some(no_way(spec, about, &fault)),
         }
-        Err(fault) => Some(no_way(spec, about, &fault)),
     }
+    None
 }
 
 async fn restart_right(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Finding> {
@@ -162,7 +182,10 @@ async fn restart_right(remote: &Remote, spec: &ServiceSpec, about: &str) -> Opti
         Ok(RestartRight::Granted) => None,
         Ok(RestartRight::Refused { sudoers }) => {
             let finding = Finding::fail(about, "sudo refuses the restart");
-            Some(finding.hint(format!("run `visudo -f /etc/sudoers.d/lamplighter` on the host and add\n{}", sudoers.trim())))
+            Some(finding.hint(format!(
+                "run `visudo -f /etc/sudoers.d/lamplighter` on the host and add\n{}",
+                sudoers.trim()
+            )))
         }
         Ok(RestartRight::NoSudo) => {
             let finding = Finding::fail(about, "the host has no `sudo`, and the login is not root");
@@ -180,7 +203,10 @@ async fn clock(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Findi
             if skew <= MAX_SKEW + CLOCK_STEP + clock.took {
                 return None;
             }
-            let finding = Finding::warn(about, format!("its clock is off by {}", spoken(Duration::from_secs(skew.as_secs()))));
+            let finding = Finding::warn(
+                about,
+                format!("its clock is off by {}", spoken(Duration::from_secs(skew.as_secs()))),
+            );
             Some(finding.hint("let the host follow a time server: `timedatectl set-ntp true`"))
         }
         Err(fault) => Some(no_way(spec, about, &fault)),

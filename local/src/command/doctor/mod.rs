@@ -76,7 +76,10 @@ fn tell_refused(refused: &Refused, findings: &mut Findings) -> std::io::Result<(
         findings.add(Finding { hint: problem.hint.clone(), ..Finding::fail(&about, what) })?;
     }
     if refused.more > 0 {
-        findings.add(Finding::fail(&refused.file.display().to_string(), format!("{} more problems", refused.more)))?;
+        findings.add(Finding::fail(
+            &refused.file.display().to_string(),
+            format!("{} more problems", refused.more),
+        ))?;
     }
     Ok(())
 }

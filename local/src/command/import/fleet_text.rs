@@ -9,6 +9,9 @@ use lamplighter_core::{AppName, HostAddress, ServiceId};
 
 use super::{Found, Given, Harvest, Supervisor};
 
+/// How one key of an entry is written.
+type Field<'f> = &'f dyn Fn(&Entry) -> Option<String>;
+
 /// A service, ready to be written.
 struct Entry {
     id: ServiceId,
@@ -24,7 +27,8 @@ struct Entry {
 pub(super) fn write(harvest: Harvest, given: &Given, env: &str, from: &str) -> (Option<String>, Vec<String>) {
     let Harvest { hosts, mut notes } = harvest;
     let mut ids = BTreeSet::new();
-    let entries: Vec<Entry> = hosts.into_iter().filter_map(|found| entry(found, given, &mut ids, &mut notes)).collect();
+    let entries: Vec<Entry> =
+        hosts.into_iter().filter_map(|found| entry(found, given, &mut ids, &mut notes)).collect();
     if entries.is_empty() {
         return (None, notes);
     }
@@ -35,19 +39,28 @@ pub(super) fn write(harvest: Harvest, given: &Given, env: &str, from: &str) -> (
     }
     let known_hosts: BTreeSet<&String> = entries.iter().map(|entry| &entry.known_hosts).collect();
     for file in known_hosts {
-        notes.push(format!("host keys are those of `{file}`; `lamplighter doctor --fleet` tells which are missing"));
+        notes.push(format!(
+            "host keys are those of `{file}`; `lamplighter doctor --fleet` tells which are missing"
+        ));
     }
     let name = match &given.supervisor {
         Supervisor::Systemd(unit) => unit.as_str(),
         Supervisor::Docker(container) => container.as_str(),
     };
     if name == "CHANGE-ME" {
-        notes.push("write the units' names in place of `CHANGE-ME`, or give `--check systemd=UNIT`".to_owned());
+        notes.push(
+            "write the units' names in place of `CHANGE-ME`, or give `--check systemd=UNIT`".to_owned(),
+        );
     }
     (Some(text(&entries, given, env, from)), notes)
 }
 
-fn entry(found: Found, given: &Given, ids: &mut BTreeSet<ServiceId>, notes: &mut Vec<String>) -> Option<Entry> {
+fn entry(
+    found: Found,
+    given: &Given,
+    ids: &mut BTreeSet<ServiceId>,
+    notes: &mut Vec<String>,
+) -> Option<Entry> {
     let Found { name, host, port, user, key, known_hosts, app, transport } = found;
     let id: ServiceId = identifier(&name).parse().ok()?;
     if id.as_str() != name {
@@ -74,7 +87,8 @@ fn entry(found: Found, given: &Given, ids: &mut BTreeSet<ServiceId>, notes: &mut
         }
     };
     let key = key.or_else(|| given.key.clone()).unwrap_or_else(|| usual_key(&given.home));
-    let known_hosts = known_hosts.unwrap_or_else(|| given.home.join(".ssh/known_hosts")).display().to_string();
+    let known_hosts =
+        known_hosts.unwrap_or_else(|| given.home.join(".ssh/known_hosts")).display().to_string();
     let app = app.and_then(|app| identifier(&app).parse().ok());
     let local = transport == Transport::Local;
     Some(Entry {
@@ -97,13 +111,14 @@ fn usual_key(home: &Path) -> std::path::PathBuf {
 
 /// The nearest name that can be one.
 fn identifier(name: &str) -> String {
-    let plain: String = name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    let plain: String =
+        name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
     let start = plain.trim_start_matches(['.', '_', '-']);
     start.chars().take(64).collect()
 }
 
 fn text(entries: &[Entry], given: &Given, env: &str, from: &str) -> String {
-    let shared = |field: &dyn Fn(&Entry) -> Option<String>| {
+    let shared = |field: Field<'_>| {
         let first = entries.first().and_then(field)?;
         entries.iter().all(|entry| field(entry).as_ref() == Some(&first)).then_some(first)
     };
@@ -111,9 +126,10 @@ fn text(entries: &[Entry], given: &Given, env: &str, from: &str) -> String {
     let key_of = |entry: &Entry| entry.key.as_ref().map(|key| quoted(&format!("file:{key}")));
     let known_of = |entry: &Entry| entry.key.as_ref().map(|_| quoted(&entry.known_hosts));
     let app_of = |entry: &Entry| entry.app.as_ref().map(|app| quoted(app.as_str()));
-    let fields: [(&str, &dyn Fn(&Entry) -> Option<String>); 4] =
+    let fields: [(&str, Field<'_>); 4] =
         [("app", &app_of), ("user", &user_of), ("key", &key_of), ("known_hosts", &known_of)];
-    let shared: Vec<(&str, Option<String>)> = fields.iter().map(|(key, field)| (*key, shared(field))).collect();
+    let shared: Vec<(&str, Option<String>)> =
+        fields.iter().map(|(key, field)| (*key, shared(*field))).collect();
 
     let mut text = format!("# From {}.\n\n[env.{env}.defaults]\n", quoted(from));
     for (key, value) in &shared {

@@ -65,7 +65,10 @@ struct Given {
 pub(super) fn run(global: &Global, verb: ImportVerb) -> Outcome {
     let (from, args, kind) = match verb {
         ImportVerb::Ansible(args) => {
-            let missing = || Failure::new(Exit::Usage, "no inventory is named").hint("write `lamplighter import ansible hosts.ini`");
+            let missing = || {
+                Failure::new(Exit::Usage, "no inventory is named")
+                    .hint("write `lamplighter import ansible hosts.ini`")
+            };
             (args.from.clone().ok_or_else(missing)?, args, Kind::Ansible)
         }
         ImportVerb::SshConfig(args) => {
@@ -102,10 +105,17 @@ enum Kind {
 }
 
 fn given(args: &ImportArgs) -> Result<Given, Failure> {
-    let wrong = |why: String| Failure::new(Exit::Usage, format!("`--check {}`: {why}", args.check)).hint("write `--check systemd=UNIT` or `--check docker=CONTAINER`");
+    let wrong = |why: String| {
+        Failure::new(Exit::Usage, format!("`--check {}`: {why}", args.check))
+            .hint("write `--check systemd=UNIT` or `--check docker=CONTAINER`")
+    };
     let supervisor = match args.check.split_once('=') {
-        Some(("systemd", unit)) => Supervisor::Systemd(unit.parse().map_err(|error| wrong(format!("{error}")))?),
-        Some(("docker", name)) => Supervisor::Docker(name.parse().map_err(|error| wrong(format!("{error}")))?),
+        Some(("systemd", unit)) => {
+            Supervisor::Systemd(unit.parse().map_err(|error| wrong(format!("{error}")))?)
+        }
+        Some(("docker", name)) => {
+            Supervisor::Docker(name.parse().map_err(|error| wrong(format!("{error}")))?)
+        }
         Some(_) | None => return Err(wrong("not a kind and a name".to_owned())),
     };
     let key = args.key.as_deref().map(|key| std::path::absolute(key).unwrap_or_else(|_| PathBuf::from(key)));
@@ -124,15 +134,17 @@ fn read(from: &Path) -> Result<String, Failure> {
         std::io::stdin().lock().take(MAX_IMPORT_BYTES + 1).read_to_string(&mut text)
     } else {
         if from.is_dir() {
-            return Err(Failure::new(Exit::Usage, format!("`{shown}` is a folder"))
-                .hint(format!("pipe it: `ansible-inventory -i {shown} --list | lamplighter import ansible -`")));
+            return Err(Failure::new(Exit::Usage, format!("`{shown}` is a folder")).hint(format!(
+                "pipe it: `ansible-inventory -i {shown} --list | lamplighter import ansible -`"
+            )));
         }
         std::fs::File::open(from).and_then(|file| file.take(MAX_IMPORT_BYTES + 1).read_to_string(&mut text))
     };
     match result {
-        Ok(read) if u64::try_from(read).unwrap_or(u64::MAX) > MAX_IMPORT_BYTES => {
-            Err(Failure::new(Exit::Usage, format!("`{shown}` is larger than {} MiB", MAX_IMPORT_BYTES / (1024 * 1024))))
-        }
+        Ok(read) if u64::try_from(read).unwrap_or(u64::MAX) > MAX_IMPORT_BYTES => Err(Failure::new(
+            Exit::Usage,
+            format!("`{shown}` is larger than {} MiB", MAX_IMPORT_BYTES / (1024 * 1024)),
+        )),
         Ok(_) => Ok(text),
         Err(error) => Err(Failure::new(Exit::Usage, format!("`{shown}` cannot be read: {error}"))),
     }

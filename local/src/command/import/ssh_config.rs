@@ -35,7 +35,9 @@ pub(super) fn read(text: &str, file: &Path, home: &Path) -> Harvest {
         }
     }
     if wildcards > 0 {
-        harvest.notes.push(format!("{wildcards} `Host` patterns with wildcards name no host of their own; their settings were used"));
+        harvest.notes.push(format!(
+            "{wildcards} `Host` patterns with wildcards name no host of their own; their settings were used"
+        ));
     }
     let found: Vec<Result<Found, String>> = names.iter().map(|name| host(name, &blocks, home)).collect();
     for found in found {
@@ -64,7 +66,11 @@ fn read_blocks(
                 if value.trim().eq_ignore_ascii_case("all") {
                     blocks.push(Block { patterns: vec!["*".to_owned()], settings: Vec::new() });
                 } else {
-                    notes.push(format!("line {} of `{}`: `Match` is skipped with all that is under it", number + 1, file.display()));
+                    notes.push(format!(
+                        "line {} of `{}`: `Match` is skipped with all that is under it",
+                        number + 1,
+                        file.display()
+                    ));
                     blocks.push(Block { patterns: Vec::new(), settings: Vec::new() });
                 }
             }
@@ -126,7 +132,9 @@ fn words(value: &str) -> Vec<String> {
 /// The files an `Include` means; only the last part of a path may have wildcards.
 fn included(written: &str, home: &Path) -> Vec<PathBuf> {
     let path = expand(written, home, &home.join(".ssh"));
-    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else { return Vec::new() };
+    let Some(name) = path.file_name().map(|name| name.to_string_lossy().into_owned()) else {
+        return Vec::new();
+    };
     if !name.contains(['*', '?']) {
         return vec![path];
     }
@@ -145,7 +153,10 @@ fn host(name: &str, blocks: &[Block], home: &Path) -> Result<Found, String> {
         values.next().map(|(_, value)| value.as_str())
     };
     let left_out = |why: &str| Err(format!("`{}` is left out: {why}", name.escape_debug()));
-    for (keyword, words) in [("proxyjump", "it is reached through another host (`ProxyJump`)"), ("proxycommand", "it is reached by a `ProxyCommand`")] {
+    for (keyword, words) in [
+        ("proxyjump", "it is reached through another host (`ProxyJump`)"),
+        ("proxycommand", "it is reached by a `ProxyCommand`"),
+    ] {
         if first(keyword).is_some_and(|value| !value.eq_ignore_ascii_case("none")) {
             return left_out(words);
         }
@@ -163,18 +174,34 @@ fn host(name: &str, blocks: &[Block], home: &Path) -> Result<Found, String> {
             return None;
         }
         let home_text = home.to_string_lossy();
-        let tokens = [("%d", home_text.as_ref()), ("%h", host.as_str()), ("%n", name), ("%r", user.as_deref().unwrap_or("root")), ("%%", "%")];
+        let tokens = [
+            ("%d", home_text.as_ref()),
+            ("%h", host.as_str()),
+            ("%n", name),
+            ("%r", user.as_deref().unwrap_or("root")),
+            ("%%", "%"),
+        ];
         let written = tokens.iter().fold(written, |text, (token, meaning)| text.replace(token, meaning));
         // OpenSSH takes such paths relative to the folder it was started in, which is seldom meant: `~/.ssh` is.
         Some(expand(&written, home, &home.join(".ssh")))
     };
     let (key, known_hosts) = (path("identityfile"), path("userknownhostsfile"));
-    Ok(Found { name: name.to_owned(), host, port, user, key, known_hosts, app: None, transport: Transport::Ssh })
+    Ok(Found {
+        name: name.to_owned(),
+        host,
+        port,
+        user,
+        key,
+        known_hosts,
+        app: None,
+        transport: Transport::Ssh,
+    })
 }
 
 /// True if a `Host` line means `name`: some pattern fits and no negated one does.
 fn block_fits(patterns: &[String], name: &str) -> bool {
-    let refused = patterns.iter().filter_map(|pattern| pattern.strip_prefix('!')).any(|pattern| fits(pattern, name));
+    let refused =
+        patterns.iter().filter_map(|pattern| pattern.strip_prefix('!')).any(|pattern| fits(pattern, name));
     !refused && patterns.iter().any(|pattern| !pattern.starts_with('!') && fits(pattern, name))
 }
 

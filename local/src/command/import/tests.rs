@@ -72,7 +72,12 @@ const JSON: &str = r#"{
 }"#;
 
 fn given(home: &Path) -> Given {
-    Given { supervisor: Supervisor::Systemd("web".parse().unwrap()), user: None, key: None, home: home.to_owned() }
+    Given {
+        supervisor: Supervisor::Systemd("web".parse().unwrap()),
+        user: None,
+        key: None,
+        home: home.to_owned(),
+    }
 }
 
 /// A home with the keys that the sources name, so that what is written can be read again.
@@ -91,7 +96,8 @@ fn home() -> tempfile::TempDir {
 fn imported(harvest: Harvest, home: &Path) -> (Vec<lamplighter_core::spec::ServiceSpec>, Vec<String>) {
     let (text, notes) = fleet_text::write(harvest, &given(home), "prod", "a source");
     let text = text.unwrap();
-    let fleet = fleet_file::parse(&text, Path::new("fleet.toml")).unwrap_or_else(|refused| panic!("{refused}\n{text}"));
+    let fleet = fleet_file::parse(&text, Path::new("fleet.toml"))
+        .unwrap_or_else(|refused| panic!("{refused}\n{text}"));
     (fleet.envs[&"prod".parse().unwrap()].services.clone(), notes)
 }
 
@@ -111,12 +117,19 @@ fn an_ssh_config_is_read_as_openssh_reads_it() {
     let (specs, notes) = imported(harvest, home.path());
     assert_eq!(
         summary(&specs),
-        ["web-1 deploy@web-1.example.com:2200 -", "web-2 deploy@web-2.example.com:2200 -", "db root@10.0.0.9:2222 -"]
+        [
+            "web-1 deploy@web-1.example.com:2200 -",
+            "web-2 deploy@web-2.example.com:2200 -",
+            "db root@10.0.0.9:2222 -"
+        ]
     );
     assert_eq!(specs[0].known_hosts, Some(home.path().join(".ssh/known_fleet").display().to_string()));
     let key = |spec: &lamplighter_core::spec::ServiceSpec| String::from(spec.key.clone().unwrap());
     assert!(key(&specs[0]).ends_with("/.ssh/id_deploy") && key(&specs[2]).ends_with("/.ssh/id_ed25519"));
-    assert!(notes.iter().any(|note| note.contains("`behind` is left out") && note.contains("ProxyJump")), "{notes:?}");
+    assert!(
+        notes.iter().any(|note| note.contains("`behind` is left out") && note.contains("ProxyJump")),
+        "{notes:?}"
+    );
     assert!(notes.iter().any(|note| note.contains("`Match` is skipped")), "{notes:?}");
 }
 
@@ -127,7 +140,8 @@ fn included_files_are_read_in_their_place() {
     std::fs::create_dir(&folder).unwrap();
     std::fs::write(folder.join("a.conf"), "Host a\n  HostName 10.0.0.1\n").unwrap();
     std::fs::write(folder.join("b.conf"), "Host b\n  HostName 10.0.0.2\nInclude conf.d/b.conf\n").unwrap();
-    let harvest = ssh_config::read("Include conf.d/*.conf\nHost *\n  User deploy\n", Path::new("config"), home.path());
+    let harvest =
+        ssh_config::read("Include conf.d/*.conf\nHost *\n  User deploy\n", Path::new("config"), home.path());
     let (specs, notes) = imported(harvest, home.path());
     assert_eq!(summary(&specs), ["a deploy@10.0.0.1:22 -", "b deploy@10.0.0.2:22 -"]);
     assert!(notes.iter().any(|note| note.contains("too many files")), "{notes:?}");
@@ -162,13 +176,23 @@ fn a_yaml_inventory_is_read() {
     let (specs, _) = imported(harvest, home.path());
     let mut seen = summary(&specs);
     seen.sort();
-    assert_eq!(seen, ["here -@here:22 local", "lone deploy@10.0.0.5:22 -", "web1 web@web1:2222 web", "web2 web@web2:2222 web"]);
+    assert_eq!(
+        seen,
+        [
+            "here -@here:22 local",
+            "lone deploy@10.0.0.5:22 -",
+            "web1 web@web1:2222 web",
+            "web2 web@web2:2222 web"
+        ]
+    );
 }
 
 #[test]
 fn what_ansible_inventory_prints_is_read() {
     let home = home();
-    let harvest = ansible::read(JSON, Path::new("-"), &Given { user: Some("deploy".to_owned()), ..given(home.path()) }).unwrap();
+    let harvest =
+        ansible::read(JSON, Path::new("-"), &Given { user: Some("deploy".to_owned()), ..given(home.path()) })
+            .unwrap();
     let given = Given { user: Some("deploy".to_owned()), ..given(home.path()) };
     let (text, _) = fleet_text::write(harvest, &given, "prod", "-");
     let fleet = fleet_file::parse(&text.unwrap(), Path::new("fleet.toml")).unwrap();
@@ -190,7 +214,9 @@ fn hostile_names_cannot_break_out_of_the_file() {
 #[test]
 fn an_inventory_that_cannot_be_read_says_how_to_have_ansible_read_it() {
     let home = home();
-    for (text, file) in [("[a:b:c]\n", "hosts"), ("a: [", "hosts.yml"), ("{", "-"), ("[g:vars]\nx\n", "hosts")] {
+    for (text, file) in
+        [("[a:b:c]\n", "hosts"), ("a: [", "hosts.yml"), ("{", "-"), ("[g:vars]\nx\n", "hosts")]
+    {
         let failure = ansible::read(text, Path::new(file), &given(home.path())).unwrap_err();
         assert_eq!(failure.exit, Exit::Usage);
         assert!(failure.hint.unwrap().contains("ansible-inventory"), "{text}");

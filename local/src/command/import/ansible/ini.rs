@@ -50,7 +50,8 @@ pub(super) fn read(text: &str) -> Result<Inventory, String> {
 
 /// True for `[group]`, false for a host range at the start of a line, `[a:f]-db`.
 fn is_heading(line: &str) -> bool {
-    line.split_once(']').is_some_and(|(_, rest)| rest.trim().is_empty() || rest.trim_start().starts_with(['#', ';']))
+    line.split_once(']')
+        .is_some_and(|(_, rest)| rest.trim().is_empty() || rest.trim_start().starts_with(['#', ';']))
 }
 
 fn host(line: &str, group: &str, inventory: &mut Inventory) -> Result<(), String> {
@@ -58,14 +59,17 @@ fn host(line: &str, group: &str, inventory: &mut Inventory) -> Result<(), String
     let pattern = words.next().unwrap_or_default();
     let mut vars = Vars::new();
     for word in words {
-        let (key, value) = word.split_once('=').ok_or_else(|| format!("`{}` is not `key=value`", word.escape_debug()))?;
+        let (key, value) =
+            word.split_once('=').ok_or_else(|| format!("`{}` is not `key=value`", word.escape_debug()))?;
         vars.insert(key.to_owned(), value.to_owned());
     }
     for name in range::expand(&pattern)? {
         let mut vars = vars.clone();
         // `host:2222` is a host and its port; an IPv6 address has more than one colon.
         let name = match name.rsplit_once(':') {
-            Some((host, port)) if port.parse::<u16>().is_ok() && !host.trim_end_matches(']').contains(':') => {
+            Some((host, port))
+                if port.parse::<u16>().is_ok() && !host.trim_end_matches(']').contains(':') =>
+            {
                 vars.insert("ansible_port".to_owned(), port.to_owned());
                 host.to_owned()
             }

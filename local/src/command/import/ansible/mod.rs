@@ -57,10 +57,13 @@ impl Inventory {
 /// Reads it; relative paths in it are relative to its folder.
 pub(super) fn read(text: &str, file: &Path, given: &Given) -> Result<Harvest, Failure> {
     let unreadable = |why: String| {
-        Failure::new(Exit::Usage, format!("`{}` is no inventory: {why}", file.display()))
-            .hint(format!("let Ansible read it: `ansible-inventory -i {} --list | lamplighter import ansible -`", file.display()))
+        Failure::new(Exit::Usage, format!("`{}` is no inventory: {why}", file.display())).hint(format!(
+            "let Ansible read it: `ansible-inventory -i {} --list | lamplighter import ansible -`",
+            file.display()
+        ))
     };
-    let is_yaml = file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml") || text.trim_start().starts_with("---");
+    let is_yaml = file.extension().is_some_and(|ext| ext == "yml" || ext == "yaml")
+        || text.trim_start().starts_with("---");
     let inventory = if text.trim_start().starts_with('{') {
         tree::from_json(text).map_err(unreadable)?
     } else if is_yaml {
@@ -71,7 +74,10 @@ pub(super) fn read(text: &str, file: &Path, given: &Given) -> Result<Harvest, Fa
     let mut harvest = Harvest::default();
     let folder = file.parent().unwrap_or(Path::new(""));
     if ["group_vars", "host_vars"].iter().any(|name| folder.join(name).is_dir()) {
-        harvest.notes.push("`group_vars` and `host_vars` are not read; pipe `ansible-inventory --list` to have them".to_owned());
+        harvest.notes.push(
+            "`group_vars` and `host_vars` are not read; pipe `ansible-inventory --list` to have them"
+                .to_owned(),
+        );
     }
     let memberships = memberships(&inventory);
     for host in &inventory.hosts {
@@ -85,7 +91,8 @@ pub(super) fn read(text: &str, file: &Path, given: &Given) -> Result<Harvest, Fa
 
 /// The groups of each host with their depth, outermost first.
 fn memberships(inventory: &Inventory) -> BTreeMap<&str, Vec<(usize, &str)>> {
-    let children: BTreeSet<&str> = inventory.groups.values().flat_map(|group| &group.children).map(String::as_str).collect();
+    let children: BTreeSet<&str> =
+        inventory.groups.values().flat_map(|group| &group.children).map(String::as_str).collect();
     let mut memberships: BTreeMap<&str, Vec<(usize, &str)>> = BTreeMap::new();
     for root in inventory.groups.keys().filter(|name| !children.contains(name.as_str())) {
         let depth = usize::from(root != "all");
@@ -144,7 +151,9 @@ fn found(
         ("ansible_ssh_private_key_file", var(&["ansible_ssh_private_key_file", "ansible_private_key_file"])),
     ];
     if let Some((name, _)) = asked.iter().find(|(_, value)| value.is_some_and(|value| value.contains("{{"))) {
-        return left_out(&format!("`{name}` is a template; pipe `ansible-inventory --list` to have it filled in"));
+        return left_out(&format!(
+            "`{name}` is a template; pipe `ansible-inventory --list` to have it filled in"
+        ));
     }
     let [(_, address), (_, port), (_, user), (_, key)] = asked;
     let transport = match var(&["ansible_connection"]) {
@@ -165,7 +174,11 @@ fn found(
         user: user.map(str::to_owned),
         key: key.map(|key| expand(key, &given.home, folder)),
         known_hosts: None,
-        app: groups.iter().rev().find(|group| !matches!(**group, "all" | "ungrouped")).map(|group| (*group).to_owned()),
+        app: groups
+            .iter()
+            .rev()
+            .find(|group| !matches!(**group, "all" | "ungrouped"))
+            .map(|group| (*group).to_owned()),
         transport,
     })
 }

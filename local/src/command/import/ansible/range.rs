@@ -16,7 +16,10 @@ pub(super) fn expand(pattern: &str) -> Result<Vec<String>, String> {
     if middles.len().saturating_mul(tails.len()) > MAX_HOSTS {
         return Err(format!("`{}` means more than {MAX_HOSTS} hosts", pattern.escape_debug()));
     }
-    Ok(middles.iter().flat_map(|middle| tails.iter().map(move |tail| format!("{before}{middle}{tail}"))).collect())
+    Ok(middles
+        .iter()
+        .flat_map(|middle| tails.iter().map(move |tail| format!("{before}{middle}{tail}")))
+        .collect())
 }
 
 fn between(range: &str) -> Option<Vec<String>> {
@@ -31,7 +34,8 @@ fn between(range: &str) -> Option<Vec<String>> {
         // A leading nought says how wide the numbers are.
         let width = if first.starts_with('0') { first.len() } else { 0 };
         let few = usize::try_from(to.saturating_sub(from)).is_ok_and(|count| count / step < MAX_HOSTS);
-        return (from <= to && few).then(|| (from..=to).step_by(step).map(|number| format!("{number:0width$}")).collect());
+        return (from <= to && few)
+            .then(|| (from..=to).step_by(step).map(|number| format!("{number:0width$}")).collect());
     }
     let letter = |text: &str| text.parse::<char>().ok().filter(char::is_ascii_alphabetic);
     let (from, to) = (letter(first)?, letter(last)?);

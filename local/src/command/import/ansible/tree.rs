@@ -7,9 +7,12 @@ use super::{Inventory, MAX_DEPTH, Vars, range};
 
 /// Reads YAML: groups with `hosts`, `vars` and `children`.
 pub(super) fn from_yaml(text: &str) -> Result<Inventory, String> {
-    let documents = Yaml::load_from_str(text).map_err(|error| lamplighter_core::sight::one_line(&error.to_string(), 200))?;
+    let documents = Yaml::load_from_str(text)
+        .map_err(|error| lamplighter_core::sight::one_line(&error.to_string(), 200))?;
     let Some(document) = documents.first() else { return Ok(Inventory::default()) };
-    let Value::Object(groups) = plain(document, 0) else { return Err("its top is not a table of groups".to_owned()) };
+    let Value::Object(groups) = plain(document, 0) else {
+        return Err("its top is not a table of groups".to_owned());
+    };
     let mut inventory = Inventory::default();
     for (name, group) in &groups {
         read_group(name, group, 0, &mut inventory)?;
@@ -95,7 +98,9 @@ fn plain(yaml: &Yaml<'_>, depth: usize) -> Value {
         Yaml::Value(Scalar::Boolean(truth)) => Value::Bool(*truth),
         Yaml::Value(Scalar::Integer(number)) => Value::from(*number),
         Yaml::Value(Scalar::FloatingPoint(number)) => Value::from(number.into_inner()),
-        Yaml::Value(Scalar::String(text)) | Yaml::Representation(text, _, _) => Value::String(text.to_string()),
+        Yaml::Value(Scalar::String(text)) | Yaml::Representation(text, _, _) => {
+            Value::String(text.to_string())
+        }
         Yaml::Sequence(items) => items.iter().map(|item| plain(item, depth + 1)).collect(),
         Yaml::Mapping(map) => {
             let entries = map.iter().filter_map(|(key, value)| Some((name(key)?, plain(value, depth + 1))));

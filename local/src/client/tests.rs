@@ -1,3 +1,0 @@
-//! How the client takes what servers do.
-
-use super::*;
