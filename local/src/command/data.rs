@@ -101,3 +101,32 @@ pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
     }
     words
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_was_saved_fills_an_empty_store_and_no_other() {
+        let folder = tempfile::tempdir().unwrap();
+        let (from, to, copy) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("copy.jsonl"));
+        let env: EnvName = "prod".parse().unwrap();
+        std::fs::create_dir(&from).unwrap();
+        drop(open(&data_file(&from, &env), &env).await.unwrap());
+        let global = Global { url: None, token_file: None, env: None, json: false };
+        let export = DataVerb::Export { data: from.clone(), to: Some(copy.clone()) };
+        assert_eq!(run(&global, export).await, Ok(Exit::Ok));
+        let import = |data: &Path| DataVerb::Import { data: data.to_owned(), from: copy.clone() };
+        assert_eq!(run(&global, import(&to)).await, Ok(Exit::Ok));
+        assert!(data_file(&to, &env).is_file());
+
+        std::fs::write(&copy, "not an export\n").unwrap();
+        let failure = run(&global, import(&folder.path().join("c"))).await.unwrap_err();
+        assert!(failure.exit == Exit::Failed && failure.what.contains("line 1"), "{failure}");
+
+        let held = open(&data_file(&from, &env), &env).await.unwrap();
+        let failure = run(&global, DataVerb::Export { data: from, to: None }).await.unwrap_err();
+        assert!(failure.what.contains("in use by another process"), "{failure}");
+        drop(held);
+    }
+}
