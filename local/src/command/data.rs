@@ -109,7 +109,8 @@ mod tests {
     #[tokio::test]
     async fn what_was_saved_fills_an_empty_store_and_no_other() {
         let folder = tempfile::tempdir().unwrap();
-        let (from, to, copy) = (folder.path().join("a"), folder.path().join("b"), folder.path().join("copy.jsonl"));
+        let (from, to, copy) =
+            (folder.path().join("a"), folder.path().join("b"), folder.path().join("copy.jsonl"));
         let env: EnvName = "prod".parse().unwrap();
         std::fs::create_dir(&from).unwrap();
         drop(open(&data_file(&from, &env), &env).await.unwrap());
