@@ -1,1 +1,4 @@
-//! Placeholder until the crate's first commit.
+//! What the tests and the bench share: the simulator.
+#![expect(clippy::expect_used, reason = "a test that cannot be set up must stop")]
+
+pub mod sim;

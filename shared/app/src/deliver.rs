@@ -49,8 +49,7 @@ pub enum Delivered {
 /// If the store cannot be reached. A letter that went out but could not be marked goes out again, under the same id.
 pub async fn deliver(env: &Env) -> Result<Delivered, StoreError> {
     let store = env.store();
-    // Notices that were put off are read, too: later news of the same service waits for them.
-    let waiting = store.outbox(Moment::from_millis(i64::MAX), AT_ONCE).await?;
+    let waiting = store.outbox(AT_ONCE).await?;
     if waiting.is_empty() {
         return Ok(Delivered::Sent { letters: 0, next: None });
     }
@@ -162,10 +161,7 @@ impl Round<'_> {
         }
         let notices: Vec<Notice> = waiting.iter().map(|one| one.notice.clone()).collect();
         let recipients: BTreeSet<&Mailbox> = notices.iter().flat_map(|notice| &notice.to).collect();
-        let letters: Vec<Letter> = recipients
-            .into_iter()
-            .map(|to| self.digest_for(&notices, to))
-            .collect();
+        let letters: Vec<Letter> = recipients.into_iter().map(|to| self.digest_for(&notices, to)).collect();
         let sent = self.send_all(&letters).await;
         self.settle(waiting, sent).await
     }

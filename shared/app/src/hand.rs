@@ -9,6 +9,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{Delivered, Env, Recovered, Swept, deliver, health, recover, sweep};
 
+/// How often the sweep's loop gives a sign of life while it waits: half the watchdog interval of the unit that ships.
+const BEAT_EVERY: Duration = Duration::from_secs(30);
 /// How often `recover` looks for work that no bell announced: what another process committed, or this one before a crash.
 const RECOVER_EVERY: Duration = Duration::from_secs(30);
 /// How often the courier looks for work that no bell announced.
@@ -29,11 +31,12 @@ pub const GRACE: Duration = Duration::from_secs(30);
 pub async fn run(env: &Env, stop: CancellationToken, beat: impl Fn(&str) + Send + Sync) {
     let all = async {
         tokio::join!(
-            sweeping(env, &stop, &beat),
-            recovering(env, &stop),
-            delivering(env, &stop),
-            summing_up(env, &stop),
-            forgetting(env, &stop),
+            // Each loop holds the SDK's large futures; boxed, they do not all lie on one stack.
+            Box::pin(sweeping(env, &stop, &beat)),
+            Box::pin(recovering(env, &stop)),
+            Box::pin(delivering(env, &stop)),
+            Box::pin(summing_up(env, &stop)),
+            Box::pin(forgetting(env, &stop)),
         )
     };
     let overdue = async {
@@ -60,12 +63,17 @@ async fn sweeping(env: &Env, stop: &CancellationToken, beat: &(impl Fn(&str) + S
             }
         };
         let tick = env.clock().now().tick(every);
-        beat(&turn_of_the_hand(env, tick, &mut skipped).await);
+        let mut status = turn_of_the_hand(env, tick, &mut skipped).await;
+        beat(&status);
         let next = Moment::from_millis(i64::try_from(tick.saturating_mul(1_000)).unwrap_or(i64::MAX)) + every;
-        tokio::select! {
-            () = stop.cancelled() => return,
-            () = env.clock().sleep_until(next) => {}
-            () = env.sweep_bell.rung() => sweep_out_of_turn(env).await,
+        while env.clock().now() < next && !stop.is_cancelled() {
+            let rest = env.clock().now() + BEAT_EVERY;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = env.clock().sleep_until(next.min(rest)) => {}
+                () = env.sweep_bell.rung() => status = sweep_out_of_turn(env).await,
+            }
+            beat(&status);
         }
     }
 }
@@ -94,9 +102,9 @@ async fn turn_of_the_hand(env: &Env, tick: u64, skipped: &mut u64) -> String {
 }
 
 /// A person asked for a sweep, or something was committed that is best looked at soon.
-async fn sweep_out_of_turn(env: &Env) {
+async fn sweep_out_of_turn(env: &Env) -> String {
     let tick = u64::try_from(env.clock().now().as_secs()).unwrap_or(0);
-    turn_of_the_hand(env, tick, &mut 0).await;
+    turn_of_the_hand(env, tick, &mut 0).await
 }
 
 /// The one line that a sweep logs.

@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 #[serde(transparent)]
 pub struct Moment(jiff::Timestamp);
 
+/// 9999-12-30T00:00:00Z: the last midnight that every time zone of the calendar can write.
+const LAST_MILLIS: i64 = 253_402_128_000_000;
+
 impl Moment {
     /// 1970-01-01T00:00:00Z, before every moment the engine knows.
     pub const EPOCH: Moment = Moment(jiff::Timestamp::UNIX_EPOCH);
@@ -20,8 +23,8 @@ impl Moment {
     /// `millis` after the Unix epoch, clamped to the years 1970 to 9999.
     #[must_use]
     pub fn from_millis(millis: i64) -> Self {
-        let clamped = millis.clamp(0, jiff::Timestamp::MAX.as_millisecond());
-        Self(jiff::Timestamp::from_millisecond(clamped).unwrap_or(jiff::Timestamp::UNIX_EPOCH))
+        let clamped = millis.clamp(0, LAST_MILLIS);
+        Self(jiff::Timestamp::from_millisecond(clamped).unwrap_or(jiff::Timestamp::MAX))
     }
 
     /// Milliseconds since the Unix epoch.
@@ -216,6 +219,7 @@ mod tests {
     #[test]
     fn arithmetic_saturates() {
         let late = Moment::from_millis(i64::MAX);
+        assert_eq!(late.day(), "9999-12-30", "far, and not the epoch");
         assert_eq!(late + Duration::MAX, late);
         assert_eq!(Moment::EPOCH.since(late), Duration::ZERO);
         assert_eq!(Moment::from_millis(-5), Moment::EPOCH);

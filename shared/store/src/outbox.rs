@@ -40,24 +40,24 @@ impl StoredNotice {
 }
 
 impl Store {
-    /// The oldest notices that are due at `now`, at most `limit`.
+    /// The oldest notices, at most `limit`; those that were put off are among them, as later news of the same service
+    /// has to wait for them.
     ///
     /// # Errors
     /// If the table does not answer.
-    pub async fn outbox(&self, now: Moment, limit: usize) -> Result<Vec<StoredNotice>, StoreError> {
-        let mut due = Vec::new();
+    pub async fn outbox(&self, limit: usize) -> Result<Vec<StoredNotice>, StoreError> {
+        let mut waiting = Vec::new();
         let mut after: Option<String> = None;
         for _ in 0..OUTBOX_PAGES {
             let direction = after.as_deref().map_or(Direction::Prefix(""), Direction::After);
             let page = self.query(OUTBOX, direction, Some(OUTBOX_PAGE), Freshness::Consistent).await?;
             for item in &page.items {
                 match StoredNotice::read(item) {
-                    Ok(stored) if stored.not_before.is_none_or(|at| at <= now) => due.push(stored),
-                    Ok(_) => {}
+                    Ok(stored) => waiting.push(stored),
                     Err(error) => tracing::error!(%error, "a notice is not readable"),
                 }
-                if due.len() == limit {
-                    return Ok(due);
+                if waiting.len() == limit {
+                    return Ok(waiting);
                 }
             }
             after = page.after;
@@ -65,7 +65,7 @@ impl Store {
                 break;
             }
         }
-        Ok(due)
+        Ok(waiting)
     }
 
     /// Takes a delivered notice out. Doing so twice is harmless.

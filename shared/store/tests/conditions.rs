@@ -133,7 +133,7 @@ async fn a_notice_is_not_overwritten(store: &Store) -> bool {
 async fn a_delivered_notice_does_not_come_back(store: &Store) -> bool {
     let placed = add(store, "vps-001").await;
     store.commit(Fence::Person, &placed, &down(&placed, at(1))).await.unwrap();
-    let stored = store.outbox(at(2), 10).await.unwrap().remove(0);
+    let stored = store.outbox(10).await.unwrap().remove(0);
     store.settle_notice(&stored).await.unwrap();
     store.defer_notice(&stored, 1, at(3)).await.unwrap();
     let mut exported = Vec::new();

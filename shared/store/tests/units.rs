@@ -57,7 +57,7 @@ async fn a_whole_heal_costs_at_most_thirty_write_units() {
     let placed = load(&store, "customer-vps-001").await;
     store.commit(Fence::Lease(&recovery), &placed, &recovered(&placed, at(10))).await.unwrap();
     store.free_lease(&recovery).await.unwrap();
-    for stored in store.outbox(at(11), 10).await.unwrap() {
+    for stored in store.outbox(10).await.unwrap() {
         store.settle_notice(&stored).await.unwrap();
     }
     let heal = store.ledger().total().since(&start);
@@ -69,7 +69,7 @@ async fn every_verb_pays_for_itself() {
     let store = table().await;
     let before = store.ledger().of(Verb::Api);
     add(&store.for_verb(Verb::Api), "vps-001").await;
-    store.for_verb(Verb::Notify).outbox(at(0), 1).await.unwrap();
+    store.for_verb(Verb::Notify).outbox(1).await.unwrap();
     let api = store.ledger().of(Verb::Api).since(&before);
     assert!(api.write_units >= 8.0 && store.ledger().of(Verb::Notify).read_units > 0.0);
     assert_eq!(store.ledger().of(Verb::Recover), Consumed::default());

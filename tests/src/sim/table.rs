@@ -1,0 +1,305 @@
+//! The table's side of a simulation: passes the gate at every write, has bad days, and keeps a history of what it took.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use lamplighter_app::Clock;
+use lamplighter_core::Moment;
+use lamplighter_store::embedded::{Call, Injected, Intercept};
+use serde_json::Value;
+
+use super::crash::{Crash, Gate};
+use super::weather::Chance;
+
+/// What the table may do on a bad day, in percent of calls each.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct BadDay {
+    /// Refused for load.
+    pub throttled: u64,
+    /// Answered with a fault.
+    pub broken: u64,
+    /// Not carried out, and no answer.
+    pub lost: u64,
+    /// Carried out, and no answer.
+    pub answer_lost: u64,
+    /// Carried out later, and no answer.
+    pub late: u64,
+    /// Carried out twice, the second answer comes back.
+    pub twice: u64,
+    /// Refused because another transaction is at the item.
+    pub conflict: u64,
+    /// An eventually consistent read answered from the past.
+    pub stale: u64,
+}
+
+impl BadDay {
+    /// A day on which everything goes wrong now and then.
+    pub const STORMY: BadDay =
+        BadDay { throttled: 3, broken: 3, lost: 3, answer_lost: 3, late: 2, twice: 3, conflict: 3, stale: 5 };
+    /// A day on which nothing gets through.
+    pub const BLACK_HOLE: BadDay = BadDay {
+        throttled: 0,
+        broken: 0,
+        lost: 100,
+        answer_lost: 0,
+        late: 0,
+        twice: 0,
+        conflict: 0,
+        stale: 0,
+    };
+}
+
+/// A watch as it was committed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// When.
+    pub at: Moment,
+    /// The service.
+    pub service: String,
+    /// Its version.
+    pub version: u64,
+    /// Its status.
+    pub status: String,
+    /// The action number of its open attempt.
+    pub attempt: Option<u64>,
+    /// The state of its breaker, `closed` if it is not written.
+    pub breaker: String,
+}
+
+/// A notice as it was put into the outbox.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Noticed {
+    /// When.
+    pub at: Moment,
+    /// Its id.
+    pub id: String,
+    /// Its kind.
+    pub kind: String,
+    /// The service it is about.
+    pub service: String,
+    /// Whether anybody is to be told.
+    pub told: bool,
+    /// The digest it belongs to.
+    pub digest: Option<String>,
+}
+
+impl Noticed {
+    /// True if a letter with this id tells of it.
+    #[must_use]
+    pub fn is_told_by(&self, message_id: &str) -> bool {
+        message_id.ends_with(&format!(".{}", self.id))
+            || self.digest.as_ref().is_some_and(|digest| {
+                message_id.contains("digest") && message_id.contains(&digest.replace('@', "=40"))
+            })
+    }
+}
+
+/// What the table took, in order.
+#[derive(Debug, Default)]
+pub struct History {
+    /// Notices put into the outbox.
+    pub notices: Vec<Noticed>,
+    /// Watches.
+    pub watches: Vec<Written>,
+    /// Audit entries with an action number: when it was committed, service, number.
+    pub audits: Vec<(Moment, String, u64)>,
+    /// Sweeps finished: shard and tick.
+    pub sweeps: Vec<(String, u64)>,
+    /// Calls carried out, by operation.
+    pub calls: BTreeMap<String, u64>,
+    /// Faults injected.
+    pub faults: u64,
+}
+
+/// The table as one engine reaches it. Clones share history and weather.
+#[derive(Clone)]
+pub struct Table {
+    history: Arc<Mutex<History>>,
+    weather: Arc<Mutex<(Chance, BadDay)>>,
+    clock: Clock,
+    crash: Crash,
+    dying: Arc<Mutex<bool>>,
+}
+
+impl Table {
+    /// A table on a good day.
+    #[must_use]
+    pub fn new(clock: Clock, crash: Crash, seed: u64) -> Self {
+        let weather = Arc::new(Mutex::new((Chance::new(seed), BadDay::default())));
+        Self { history: Arc::default(), weather, clock, crash, dying: Arc::default() }
+    }
+
+    /// The same table as another engine reaches it.
+    #[must_use]
+    pub fn for_life(&self, crash: Crash) -> Self {
+        Self { crash, dying: Arc::default(), ..self.clone() }
+    }
+
+    /// What the table took so far.
+    pub fn history(&self) -> MutexGuard<'_, History> {
+        self.history.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// From now on the table has such days.
+    pub fn has(&self, day: BadDay) {
+        self.weather.lock().unwrap_or_else(PoisonError::into_inner).1 = day;
+    }
+
+    fn bad_luck(&self, writes: bool) -> Injected {
+        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        let day = weather.1;
+        let chances = [
+            (day.throttled, Injected::Throttle),
+            (day.broken, Injected::ServerError),
+            (day.lost, Injected::TimedOut),
+            (day.late, Injected::Late),
+            (day.twice, Injected::Twice),
+            (day.conflict, Injected::Conflict),
+            (day.stale, Injected::Stale),
+        ];
+        for (percent, injected) in chances {
+            let fits = match injected {
+                Injected::Late | Injected::Twice | Injected::Conflict => writes,
+                Injected::Stale => !writes,
+                Injected::Proceed
+                | Injected::Throttle
+                | Injected::ServerError
+                | Injected::TimedOut
+                | Injected::Hang => true,
+            };
+            if fits && percent > 0 && weather.0.happens(percent) {
+                return injected;
+            }
+        }
+        Injected::Proceed
+    }
+}
+
+fn writes(operation: &str) -> bool {
+    !matches!(operation, "GetItem" | "Query" | "Scan" | "DescribeTable")
+}
+
+impl Intercept for Table {
+    fn before(&self, call: &Call<'_>) -> Injected {
+        if writes(call.operation) {
+            match self.crash.gate(&name(call)) {
+                Gate::Proceed => {}
+                Gate::Before | Gate::Late => {
+                    self.crash.strike();
+                    return Injected::Hang;
+                }
+                Gate::After => {
+                    *self.dying.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                    return Injected::Proceed;
+                }
+            }
+        }
+        let injected = self.bad_luck(writes(call.operation));
+        if injected != Injected::Proceed {
+            self.history().faults += 1;
+        }
+        injected
+    }
+
+    fn after(&self, call: &Call<'_>) -> Injected {
+        if std::mem::take(&mut *self.dying.lock().unwrap_or_else(PoisonError::into_inner)) {
+            self.crash.strike();
+            return Injected::Hang;
+        }
+        let mut weather = self.weather.lock().unwrap_or_else(PoisonError::into_inner);
+        let lost = weather.1.answer_lost;
+        if lost > 0 && writes(call.operation) && weather.0.happens(lost) {
+            drop(weather);
+            self.history().faults += 1;
+            return Injected::TimedOut;
+        }
+        Injected::Proceed
+    }
+
+    fn carried_out(&self, call: &Call<'_>, accepted: bool) {
+        let now = self.clock.now();
+        let mut history = self.history();
+        *history.calls.entry(call.operation.to_owned()).or_default() += 1;
+        if !accepted || !writes(call.operation) {
+            return;
+        }
+        let request: Value = serde_json::from_slice(call.request).unwrap_or_default();
+        if call.operation == "UpdateItem" {
+            note_sweep(&mut history, &request);
+        }
+        let parts = request["TransactItems"].as_array().cloned().unwrap_or_default();
+        for part in parts {
+            note_item(&mut history, now, &part["Put"]["Item"]);
+        }
+        note_item(&mut history, now, &request["Item"]);
+    }
+}
+
+/// An effect's name: the operation and what it touches first.
+fn name(call: &Call<'_>) -> String {
+    let request: Value = serde_json::from_slice(call.request).unwrap_or_default();
+    let mut keys: Vec<String> = Vec::new();
+    let parts = request["TransactItems"].as_array().cloned().unwrap_or_default();
+    for part in parts.iter().flat_map(|part| part.as_object().into_iter().flat_map(|one| one.values())) {
+        keys.push(key_of(part));
+    }
+    if keys.is_empty() {
+        keys.push(key_of(&request));
+    }
+    format!("{} {}", call.operation, keys.join(" "))
+}
+
+fn key_of(write: &Value) -> String {
+    let key = if write["Key"].is_object() { &write["Key"] } else { &write["Item"] };
+    let text = |name: &str| key[name]["S"].as_str().unwrap_or("?").to_owned();
+    // The time in an outbox key differs from run to run of a scenario with another crash; the partition says enough.
+    match text("pk").as_str() {
+        "OUTBOX" => "OUTBOX".to_owned(),
+        pk if pk.starts_with("EVENTS") => "EVENTS".to_owned(),
+        pk => format!("{pk}/{}", text("sk")),
+    }
+}
+
+fn note_sweep(history: &mut History, request: &Value) {
+    let finishes = request["UpdateExpression"].as_str().is_some_and(|text| text.contains("#sweeps"));
+    if finishes {
+        let tick = request["ExpressionAttributeValues"][":report"]["M"]["tick"]["N"]
+            .as_str()
+            .and_then(|n| n.parse().ok());
+        history
+            .sweeps
+            .push((request["Key"]["sk"]["S"].as_str().unwrap_or("?").to_owned(), tick.unwrap_or(0)));
+    }
+}
+
+fn note_item(history: &mut History, now: Moment, item: &Value) {
+    let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
+    let count = |value: &Value| value["N"].as_str().and_then(|n| n.parse::<u64>().ok());
+    let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
+    if pk == "OUTBOX" {
+        let told = item["to"]["L"].as_array().is_some_and(|to| !to.is_empty());
+        history.notices.push(Noticed {
+            at: now,
+            id: text(&item["id"]),
+            kind: text(&item["kind"]),
+            service: text(&item["service"]),
+            told,
+            digest: item["digest"]["S"].as_str().map(str::to_owned),
+        });
+    } else if sk.starts_with("WATCH#") {
+        history.watches.push(Written {
+            at: now,
+            service: text(&item["service"]),
+            version: count(&item["version"]).unwrap_or(0),
+            status: text(&item["status"]),
+            attempt: count(&item["attempt"]["M"]["action_no"]),
+            breaker: item["breaker"]["M"]["state"]["S"].as_str().unwrap_or("closed").to_owned(),
+        });
+    } else if pk.starts_with("EVENTS") {
+        for entry in item["audit"]["L"].as_array().cloned().unwrap_or_default() {
+            if let Some(action_no) = count(&entry["M"]["action_no"]) {
+                history.audits.push((now, text(&entry["M"]["service"]), action_no));
+            }
+        }
+    }
+}
