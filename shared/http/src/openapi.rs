@@ -126,7 +126,7 @@ fn responses(row: &Operation) -> Value {
         add_content(entry, given);
     }
     let everywhere: &[u16] = match row.access {
-        Access::Anyone => &[503, 504],
+        Access::Anyone => &[400, 431, 503, 504],
         Access::SeeAll | Access::SeeOwn | Access::ActOnOwn | Access::Admin => {
             &[400, 401, 403, 429, 431, 500, 503, 504]
         }

@@ -1,30 +1,24 @@
 //! The fleet: what a person says of each service, and how it is.
 
-use std::sync::Arc;
-
-use axum::http::header::{IF_MATCH as IF_MATCH_HEADER, IF_NONE_MATCH};
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{delete, get, patch, put};
 use lamplighter_core::ServiceId;
 use lamplighter_core::decision::AuditEntry;
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_core::watch::Status;
-use lamplighter_store::{Expected, Placed, Put, Removed, ShardNo};
-use serde_json::{Value, json};
+use lamplighter_store::{Expected, Placed, Put, Removed};
+use serde_json::Value;
 
 use crate::answer::{Answer, Reply};
 use crate::body::{Body, merge, understand};
 use crate::fleet::Shards;
+use crate::list::list;
 use crate::operation::{AFTER, Access, Given, IF_MATCH, JSON, LIMIT, Operation, Param, Taken};
+use crate::precondition::{Named, expectation, matches};
 use crate::problem::{Kind, Problem};
-use crate::query::{Asked, Id, encoded, quoted};
+use crate::query::{Asked, Id};
 use crate::view::ServiceView;
 use crate::visit::Visit;
 
-/// Services read for one page of a filtered list; then the page ends early, with a cursor to go on from.
-const SCANNED_MAX: usize = 10_000;
-/// Services the store gives at once.
-const STORE_PAGE: usize = 200;
 /// How often a merge patch is tried again when somebody else was faster.
 const PATCH_TRIES: u32 = 5;
 
@@ -172,121 +166,6 @@ fn removing() -> Operation {
     }
 }
 
-/// What a list is narrowed to.
-struct Filter {
-    status: Option<Status>,
-    app: Option<String>,
-    owner: Option<String>,
-    text: Option<String>,
-}
-
-impl Filter {
-    fn take(asked: &mut Asked) -> Result<Filter, Problem> {
-        let status = asked.take("status").map(|text| {
-            let known = Status::ALL.into_iter().find(|status| status.as_str() == text);
-            known.ok_or_else(|| {
-                let all: Vec<&str> = Status::ALL.into_iter().map(Status::as_str).collect();
-                Problem::bad(
-                    format!("`{}` is not a status", quoted(&text)),
-                    format!("there are: {}", all.join(", ")),
-                )
-            })
-        });
-        Ok(Filter {
-            status: status.transpose()?,
-            app: asked.take("app"),
-            owner: asked.take("owner"),
-            text: asked.take("q").map(|text| text.to_lowercase()),
-        })
-    }
-
-    fn wants(&self, placed: &Placed) -> bool {
-        let (spec, watch) = (&placed.spec, &placed.watch);
-        let has = |text: &str| {
-            [spec.id.as_str(), &spec.address.to_string(), &watch.because]
-                .iter()
-                .any(|place| place.to_lowercase().contains(text))
-        };
-        self.status.is_none_or(|status| status == watch.status)
-            && self.app.as_ref().is_none_or(|app| spec.app.as_ref().is_some_and(|own| own.as_str() == app))
-            && self
-                .owner
-                .as_ref()
-                .is_none_or(|owner| spec.owner.as_ref().is_some_and(|own| own.as_str() == owner))
-            && self.text.as_deref().is_none_or(has)
-    }
-
-    /// The filter as a query string, for the link to the next page.
-    fn written(&self) -> String {
-        let parts = [
-            ("status", self.status.map(|status| status.as_str().to_owned())),
-            ("app", self.app.clone()),
-            ("owner", self.owner.clone()),
-            ("q", self.text.clone()),
-        ];
-        parts.into_iter().fold(String::new(), |query, (name, value)| match value {
-            Some(value) => format!("{query}&{name}={}", encoded(&value)),
-            None => query,
-        })
-    }
-}
-
-async fn list(visit: Visit, mut asked: Asked) -> Reply {
-    let (limit, after) = (asked.limit()?, asked.take("after"));
-    let filter = Filter::take(&mut asked)?;
-    asked.nothing_else("`limit`, `after`, `status`, `app`, `owner`, `q`")?;
-    if let Some(cursor) = &after {
-        must_be_cursor(cursor)?;
-    }
-    let store = visit.store();
-    let shards = Shards::read(&store).await?;
-    let (mut found, mut cursor, mut scanned) = (Vec::new(), after, 0);
-    loop {
-        let page = store.list_services(cursor.as_deref(), STORE_PAGE).await?;
-        scanned += page.items.len();
-        let mut items = page.items.into_iter();
-        for placed in items.by_ref() {
-            if !(visit.may_see(&placed.spec) && filter.wants(&placed)) {
-                continue;
-            }
-            cursor = Some(cursor_at(&placed));
-            found.push(ServiceView::of(visit.env.name(), &placed, shards.of(placed.shard)));
-            if found.len() == limit {
-                break;
-            }
-        }
-        let is_cut = items.next().is_some();
-        if !is_cut {
-            cursor = page.next;
-        }
-        if found.len() == limit || cursor.is_none() || scanned >= SCANNED_MAX {
-            break;
-        }
-    }
-    let link = cursor.as_ref().map(|cursor| {
-        format!("{}?limit={limit}&after={}{}", visit.url("services"), encoded(cursor), filter.written())
-    });
-    Ok(Answer::ok(&json!({"items": found, "next": cursor}))?.next(link))
-}
-
-/// The cursor after this service, as the store writes it.
-fn cursor_at(placed: &Placed) -> String {
-    format!("{}#{}", placed.shard, placed.spec.id)
-}
-
-fn must_be_cursor(cursor: &str) -> Result<(), Problem> {
-    let is_one = cursor.split_once('#').is_some_and(|(shard, id)| {
-        shard.parse().ok().and_then(ShardNo::new).is_some() && id.parse::<ServiceId>().is_ok()
-    });
-    if is_one {
-        return Ok(());
-    }
-    Err(Problem::bad(
-        "`after` is not a cursor of this list",
-        "send the `next` of the page before, percent-encoded",
-    ))
-}
-
 async fn show(visit: Visit, Id(id): Id, asked: Asked) -> Reply {
     asked.nothing_else("none")?;
     let placed = visit.service(&id).await?;
@@ -406,55 +285,4 @@ fn must_fit(id: &ServiceId, spec: &ServiceSpec) -> Result<(), Problem> {
         ));
     }
     spec.check().map_err(|bad| Problem::bad(bad.to_string(), "correct this field and send the spec again"))
-}
-
-/// The versions that `If-Match` names.
-enum Named {
-    Anything,
-    Versions(Arc<[u64]>),
-}
-
-impl Named {
-    fn contains(&self, version: u64) -> bool {
-        match self {
-            Named::Anything => true,
-            Named::Versions(versions) => versions.contains(&version),
-        }
-    }
-}
-
-/// Reads `If-Match`. A tag that is none of ours names no version, so it never matches.
-fn matches(headers: &HeaderMap) -> Result<Option<Named>, Problem> {
-    let Some(value) = headers.get(IF_MATCH_HEADER) else { return Ok(None) };
-    let text = value
-        .to_str()
-        .map_err(|_| Problem::bad("`If-Match` cannot be read", "send the `ETag` as it came"))?;
-    if text.trim() == "*" {
-        return Ok(Some(Named::Anything));
-    }
-    Ok(Some(Named::Versions(versions(text))))
-}
-
-pub(crate) fn versions(text: &str) -> Arc<[u64]> {
-    text.split(',').filter_map(|tag| tag.trim().strip_prefix('"')?.strip_suffix('"')?.parse().ok()).collect()
-}
-
-/// What a `PUT` expects to find.
-async fn expectation(visit: &Visit, id: &ServiceId, headers: &HeaderMap) -> Result<Expected, Problem> {
-    let only_new = headers.get(IF_NONE_MATCH).map(|value| value.as_bytes().trim_ascii() == b"*");
-    match (matches(headers)?, only_new) {
-        (None, None) => Ok(Expected::Any),
-        (None, Some(true)) => Ok(Expected::Absent),
-        (_, Some(false)) => {
-            Err(Problem::bad("`If-None-Match` takes only `*` here", "send `*`, or use `If-Match`"))
-        }
-        (Some(_), Some(true)) => {
-            Err(Problem::bad("`If-Match` and `If-None-Match: *` contradict each other", "send one of them"))
-        }
-        (Some(named), None) => {
-            let there = visit.store().load_service(id).await?;
-            let version = there.map(|placed| placed.spec_version).filter(|version| named.contains(*version));
-            version.map(Expected::Version).ok_or_else(|| Problem::stale("the spec"))
-        }
-    }
 }

@@ -10,9 +10,9 @@ use lamplighter_store::Commit;
 use crate::answer::{Answer, Reply};
 use crate::body::Body;
 use crate::operation::{Access, Given, IF_MATCH, JSON, Operation, Taken};
+use crate::precondition::versions;
 use crate::problem::Problem;
 use crate::query::Asked;
-use crate::services::versions;
 use crate::visit::Visit;
 
 const SETTINGS: &str = "/v1/envs/{env}/settings";

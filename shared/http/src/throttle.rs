@@ -23,6 +23,7 @@ pub(crate) struct Throttle(Mutex<Memory>);
 #[derive(Default)]
 struct Memory {
     failures: BTreeMap<IpAddr, Failures>,
+    cleared: Option<Instant>,
     good: BTreeSet<String>,
 }
 
@@ -48,7 +49,11 @@ impl Throttle {
         memory.good.remove(token_hash);
         let (now, peer) = (Instant::now(), network(peer));
         if memory.failures.len() >= ADDRESSES_MAX && !memory.failures.contains_key(&peer) {
-            memory.failures.retain(|_, failures| failures.since.elapsed() < WINDOW);
+            // Looking through all of them is done once a window, so that a flood of addresses costs no more than itself.
+            if memory.cleared.is_none_or(|cleared| cleared.elapsed() >= WINDOW) {
+                memory.failures.retain(|_, failures| failures.since.elapsed() < WINDOW);
+                memory.cleared = Some(now);
+            }
             if memory.failures.len() >= ADDRESSES_MAX {
                 memory.failures.pop_first();
             }

@@ -9,7 +9,7 @@ function el(name, attributes, ...children) {
   for (const [key, value] of Object.entries(attributes || {})) {
     if (value !== undefined && value !== false) node.setAttribute(key, value === true ? "" : value);
   }
-  for (const child of children.flat()) {
+  for (const child of children.flat(Infinity)) {
     if (child !== null && child !== undefined) node.append(child);
   }
   return node;
@@ -154,6 +154,12 @@ function copied(text) {
   return el("div", { class: "curl" }, block(text), button);
 }
 
+function shownExample(schema) {
+  const box = el("details", { class: "schema" }, el("summary", {}, "example"));
+  box.append(el("div", { class: "body" }, block(JSON.stringify(example(schema, 0), null, 2))));
+  return box;
+}
+
 function parameters(operation) {
   if (!operation.parameters.length) return [];
   const rows = operation.parameters.map((parameter) => el("tr", {},
@@ -174,7 +180,7 @@ function answers(operation) {
     }
     parts.push(el("p", {}, el("code", {}, status), " ", prose(answer.description)));
     for (const [media, given] of content) {
-      if (nameOf(given.schema)) parts.push(unfold(given.schema, []), block(JSON.stringify(example(given.schema, 0), null, 2)));
+      if (nameOf(given.schema)) parts.push(unfold(given.schema, []), shownExample(given.schema));
       else parts.push(el("p", { class: "none" }, media));
     }
   }
