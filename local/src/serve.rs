@@ -134,19 +134,9 @@ impl House {
         Ok(House { listener, url: format!("http://{local}"), envs: opened, home: Arc::new(home) })
     }
 
-    /// The address people reach this server at.
-    pub(crate) fn url(&self) -> &str {
-        &self.url
-    }
-
     /// The first env.
     pub(crate) fn first_env(&self) -> Option<&Arc<Env>> {
         self.envs.first().map(|one| &one.env)
-    }
-
-    /// The admin token of the first env, if this was its first start.
-    pub(crate) fn first_token(&self) -> Option<&str> {
-        self.envs.first().and_then(|one| one.token.as_ref()).map(SecretText::expose)
     }
 
     /// Says where it is. A first admin token goes to stdout for scripts, and otherwise into a file: a terminal is often

@@ -4,6 +4,7 @@ mod apply;
 mod completions;
 mod context;
 mod data;
+mod demo;
 mod doctor;
 mod events;
 mod health;
@@ -55,7 +56,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Data(verb) => data::run(&global, verb).await,
         Verb::Doctor(args) => doctor::run(form, &args).await,
         Verb::Completions(args) => completions::run(&args),
-        Verb::Demo(_) => Err(Failure::new(Exit::Failed, "`demo` is not built yet")),
+        Verb::Demo(args) => demo::run(form, args).await,
     }
 }
 

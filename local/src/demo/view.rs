@@ -12,7 +12,7 @@ pub enum Ink {
     Plain,
 }
 
-/// What happened to a service: `02:30:05  vps-003     restarting      attempt 1 of 3 · unit is not active`.
+/// What happened to a service: `02:30:05  vps-003     restarting      down: unit is not active; restart at once, attempt 1 of 3`.
 #[must_use]
 pub fn event_line(event: &LiveEvent, ink: Ink) -> String {
     let (word, colour) = match event.status {
@@ -22,9 +22,14 @@ pub fn event_line(event: &LiveEvent, ink: Ink) -> String {
         LiveStatus::RestartFailed => ("restart failed", 31),
         LiveStatus::Failed => ("breaker open", 35),
     };
-    let details = [event.message.as_str(), event.because.as_str()];
-    let details: Vec<&str> = details.into_iter().filter(|text| !text.is_empty()).collect();
-    line(event.timestamp, event.service.as_str(), &inked(word, colour, ink), &details.join(" · "))
+    // What a failed restart came to stands in its message; its `because` is still that of the attempt.
+    let details = match event.status {
+        LiveStatus::RestartFailed => &event.message,
+        LiveStatus::Healthy | LiveStatus::Unhealthy | LiveStatus::Restarting | LiveStatus::Failed => {
+            &event.because
+        }
+    };
+    line(event.timestamp, event.service.as_str(), &inked(word, colour, ink), details)
 }
 
 /// What the weather does: `02:30:01  ~ the process of vps-003 is killed`.
@@ -61,14 +66,13 @@ mod tests {
             service: "vps-003".parse().unwrap(),
             status: LiveStatus::Restarting,
             message: "attempt 1 of 3".to_owned(),
-            because: "unit is not active".to_owned(),
+            because: "down: unit is not active; restart at once, attempt 1 of 3".to_owned(),
             timestamp: at,
         };
         assert_eq!(
             event_line(&event, Ink::Plain),
-            "02:30:05  vps-003     restarting      attempt 1 of 3 · unit is not active"
+            "02:30:05  vps-003     restarting      down: unit is not active; restart at once, attempt 1 of 3"
         );
-        event.because.clear();
         event.status = LiveStatus::RestartFailed;
         assert_eq!(event_line(&event, Ink::Plain), "02:30:05  vps-003     restart failed  attempt 1 of 3");
         assert_eq!(

@@ -7,7 +7,7 @@ use lamplighter_core::decision::AuditEntry;
 use lamplighter_core::notice::Notice;
 use lamplighter_core::{Mailbox, Moment};
 use lamplighter_notify::{Letter, SendError, digest, letter};
-use lamplighter_store::{Claim, Lease, LeaseName, StoreError, StoredNotice};
+use lamplighter_store::{Claim, Lease, LeaseName, Store, StoreError, StoredNotice, Verb};
 
 use crate::Env;
 
@@ -48,7 +48,7 @@ pub enum Delivered {
 /// # Errors
 /// If the store cannot be reached. A letter that went out but could not be marked goes out again, under the same id.
 pub async fn deliver(env: &Env) -> Result<Delivered, StoreError> {
-    let store = env.store();
+    let store = store(env);
     let waiting = store.outbox(AT_ONCE).await?;
     if waiting.is_empty() {
         return Ok(Delivered::Sent { letters: 0, next: None });
@@ -112,7 +112,7 @@ impl Round<'_> {
         if self.lease.until > now + LETTER {
             return Ok(true);
         }
-        match self.env.store().renew_lease(&self.lease, now + LEASE).await? {
+        match store(self.env).renew_lease(&self.lease, now + LEASE).await? {
             Claim::Won(lease) => {
                 self.lease = lease;
                 Ok(true)
@@ -199,12 +199,12 @@ impl Round<'_> {
             let attempts = one.attempts + 1;
             let given_up = matches!(sent, Sent::Refused) && attempts >= REFUSALS;
             if matches!(sent, Sent::Yes) {
-                self.env.store().settle_notice(&one).await?;
+                store(self.env).settle_notice(&one).await?;
             } else if given_up {
                 self.give_up(&one, now).await?;
             } else {
                 let not_before = now + retry_after(attempts);
-                self.env.store().defer_notice(&one, attempts, not_before).await?;
+                store(self.env).defer_notice(&one, attempts, not_before).await?;
                 self.again_at(not_before);
             }
         }
@@ -224,8 +224,8 @@ impl Round<'_> {
             action_no: None,
             because: format!("refused {REFUSALS} times for {}: {}", to.join(", "), notice.because),
         };
-        self.env.store().record(vec![entry]).await?;
-        self.env.store().settle_notice(waiting).await
+        store(self.env).record(vec![entry]).await?;
+        store(self.env).settle_notice(waiting).await
     }
 
     fn again_at(&mut self, moment: Moment) {
@@ -236,4 +236,9 @@ impl Round<'_> {
 /// The wait before try `attempts + 1`.
 fn retry_after(attempts: u32) -> Duration {
     RETRY_BASE.saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(RETRY_CAP)
+}
+
+/// The env's table, charging what it consumes to the courier.
+fn store(env: &Env) -> Store {
+    env.store().for_verb(Verb::Notify)
 }

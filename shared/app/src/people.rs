@@ -12,7 +12,7 @@ use lamplighter_core::recovery::{self, Case, RestartRefused};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::sight::{Look, one_line};
 use lamplighter_core::sweep::{Turn, turn};
-use lamplighter_store::{Commit, Fence, Placed, StoreError};
+use lamplighter_store::{Commit, Fence, Placed, Store, StoreError, Verb};
 use tokio::time::Instant;
 
 use crate::Env;
@@ -111,7 +111,7 @@ pub async fn reset_breaker(env: &Env, id: &ServiceId, by: &str) -> Result<Placed
 /// # Errors
 /// [`Refused`] says why not.
 pub async fn check(env: &Env, id: &ServiceId) -> Result<(Placed, Look), Refused> {
-    let settings = env.store().settings().await?.1;
+    let settings = store(env).settings().await?.1;
     let placed = find(env, id).await?;
     let policy = &placed.spec.policy;
     let limit = policy.connect_limit + policy.command_limit + policy.http_limit;
@@ -122,7 +122,7 @@ pub async fn check(env: &Env, id: &ServiceId) -> Result<(Placed, Look), Refused>
     }
     let case = Case { settings: &settings, spec: &placed.spec, tick: now.tick(settings.every), now };
     let Some(decision) = recovery::on_sight(case, &placed.watch, &look) else { return Ok((placed, look)) };
-    match env.store().commit(Fence::Person, &placed, &decision).await? {
+    match store(env).commit(Fence::Person, &placed, &decision).await? {
         Commit::Done { .. } => {
             env.act_on(&decision);
             Ok((Placed { watch: decision.next, ..placed }, look))
@@ -138,14 +138,14 @@ pub async fn check(env: &Env, id: &ServiceId) -> Result<(Placed, Look), Refused>
 pub async fn go_on(env: &Env, by: &str) -> Result<(), Refused> {
     let now = env.clock().now();
     for _ in 0..TRIES {
-        let guard = env.store().blindness().await?;
+        let guard = store(env).blindness().await?;
         if guard.since.is_none() {
             return Err(Refused::Invalid(
                 "the blindness guard does not hold; there is nothing to go on from".to_owned(),
             ));
         }
         let next = guard.go_on(now, by);
-        if let Commit::Done { .. } = env.store().put_blindness(Fence::Person, &next, &[]).await? {
+        if let Commit::Done { .. } = store(env).put_blindness(Fence::Person, &next, &[]).await? {
             let entry = AuditEntry {
                 at: now,
                 by: by.to_owned(),
@@ -154,7 +154,7 @@ pub async fn go_on(env: &Env, by: &str) -> Result<(), Refused> {
                 action_no: None,
                 because: next.because.clone(),
             };
-            env.store().record(vec![entry]).await?;
+            store(env).record(vec![entry]).await?;
             env.sweep_bell.ring();
             return Ok(());
         }
@@ -163,7 +163,7 @@ pub async fn go_on(env: &Env, by: &str) -> Result<(), Refused> {
 }
 
 async fn find(env: &Env, id: &ServiceId) -> Result<Placed, Refused> {
-    env.store().load_service(id).await?.ok_or_else(|| Refused::NoSuchService(id.clone()))
+    store(env).load_service(id).await?.ok_or_else(|| Refused::NoSuchService(id.clone()))
 }
 
 /// Decides on what is there, commits it, and does both again if the engine was faster.
@@ -172,17 +172,22 @@ async fn change(
     id: &ServiceId,
     decide: impl Fn(Case<'_>, &Placed) -> Result<Decision, Refused>,
 ) -> Result<Placed, Refused> {
-    let settings: Settings = env.store().settings().await?.1;
+    let settings: Settings = store(env).settings().await?.1;
     for _ in 0..TRIES {
         let placed = find(env, id).await?;
         let now = env.clock().now();
         let case = Case { settings: &settings, spec: &placed.spec, tick: now.tick(settings.every), now };
         let decision = decide(case, &placed)?;
-        if let Commit::Done { .. } = env.store().commit(Fence::Person, &placed, &decision).await? {
+        if let Commit::Done { .. } = store(env).commit(Fence::Person, &placed, &decision).await? {
             tracing::info!(env = %env.name(), service = %id, "{id} {}", decision.because());
             env.act_on(&decision);
             return Ok(Placed { watch: decision.next, ..placed });
         }
     }
     Err(Refused::Busy(id.clone()))
+}
+
+/// The env's table, charging what it consumes to people.
+fn store(env: &Env) -> Store {
+    env.store().for_verb(Verb::Api)
 }

@@ -16,7 +16,7 @@ use lamplighter_core::sight::{Fault, Look, NotLooked, ProcessId, RestartOutcome,
 use lamplighter_core::watch::Attempt;
 use lamplighter_core::{Moment, ServiceId, brake};
 use lamplighter_remote::RestartOrder;
-use lamplighter_store::{Claim, Commit, Fence, Lease, LeaseName, Placed, StoreError};
+use lamplighter_store::{Claim, Commit, Fence, Lease, LeaseName, Placed, Store, StoreError, Verb};
 use tokio::sync::Mutex;
 use tokio::time::Instant;
 
@@ -57,7 +57,7 @@ pub enum Recovered {
 /// # Errors
 /// If the store cannot be reached. No lifecycle command is sent without it.
 pub async fn recover(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Recovered, StoreError> {
-    let store = env.store();
+    let store = store(env);
     let steps = store.steps().await?;
     if steps.is_empty() {
         return Ok(Recovered::Rested { attempts: 0, next: None });
@@ -146,14 +146,14 @@ impl Pass<'_> {
         busy: &mut BTreeMap<ServiceId, Begun>,
     ) -> Result<Option<Moment>, StoreError> {
         let env = self.env;
-        let settings = env.store().settings().await?.1;
+        let settings = store(env).settings().await?.1;
         let now = env.clock().now();
-        if env.store().blindness().await?.holds(now) {
+        if store(env).blindness().await?.holds(now) {
             return Ok(None);
         }
-        let services = env.store().shards().await?.iter().map(|shard| shard.services).sum();
+        let services = store(env).shards().await?.iter().map(|shard| shard.services).sum();
         let limit = usize::try_from(brake::limit(&settings, services)).unwrap_or(1);
-        let mut steps: Vec<Step> = env.store().steps().await?.into_iter().map(|(step, _)| step).collect();
+        let mut steps: Vec<Step> = store(env).steps().await?.into_iter().map(|(step, _)| step).collect();
         steps.sort_by(|a, b| (a.attempt.not_before, &a.service).cmp(&(b.attempt.not_before, &b.service)));
         let mut next = None;
         for step in steps {
@@ -185,7 +185,7 @@ impl Pass<'_> {
     /// One attempt: look, restart, settle, look, commit. `Some`: it is still open, and to be taken up again then.
     async fn attempt(&self, settings: &Settings, step: Step) -> Result<Option<Moment>, StoreError> {
         let env = self.env;
-        let Some(placed) = env.store().load_service(&step.service).await? else {
+        let Some(placed) = store(env).load_service(&step.service).await? else {
             tracing::warn!(env = %env.name(), service = %step.service, "the service was removed before its restart");
             return Ok(Some(env.clock().now() + LOOK_AGAIN));
         };
@@ -280,7 +280,7 @@ impl Pass<'_> {
         if lease.until > now + needed {
             return Ok(true);
         }
-        match self.env.store().renew_lease(&lease, now + needed.max(LEASE)).await? {
+        match store(self.env).renew_lease(&lease, now + needed.max(LEASE)).await? {
             Claim::Won(renewed) => {
                 *lease = renewed;
                 Ok(true)
@@ -301,7 +301,7 @@ impl Pass<'_> {
         let mut tries = 0;
         loop {
             tries += 1;
-            match env.store().commit(Fence::Lease(&lease), placed, decision).await {
+            match store(env).commit(Fence::Lease(&lease), placed, decision).await {
                 Ok(Commit::Done { .. }) => break,
                 Ok(Commit::Stale) => {
                     tracing::info!(env = %env.name(), service = %placed.spec.id, "somebody else decided meanwhile; theirs stands");
@@ -328,4 +328,9 @@ enum Begun {
     UnderWay,
     /// It is still open, and to be taken up again then.
     Again(Moment),
+}
+
+/// The env's table, charging what it consumes to `recover`.
+fn store(env: &Env) -> Store {
+    env.store().for_verb(Verb::Recover)
 }

@@ -13,7 +13,7 @@ use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::sweep::{Judged, Seen, Turn, counted, judge, turn};
 use lamplighter_core::watch::Status;
 use lamplighter_core::{Moment, ServiceId};
-use lamplighter_store::{Claim, Commit, Fence, Placed, ShardLease, ShardNo, StoreError};
+use lamplighter_store::{Claim, Commit, Fence, Placed, ShardLease, ShardNo, Store, StoreError, Verb};
 use tokio::time::Instant;
 
 use crate::Env;
@@ -53,7 +53,7 @@ struct Held {
 /// If the store cannot be reached. What was committed until then stands; the next tick goes on from there.
 pub async fn sweep(env: &Env, tick: u64) -> Result<Swept, StoreError> {
     let began = Instant::now();
-    let store = env.store();
+    let store = store(env);
     let settings = store.settings().await?.1;
     if settings.mode == Mode::Off {
         return Ok(Swept::Off);
@@ -87,16 +87,16 @@ async fn claim(
     tick: u64,
 ) -> Result<Result<Held, Swept>, StoreError> {
     let now = env.clock().now();
-    let lease =
-        match env.store().claim_shard(shard, tick, &env.parts.owner, now, now + settings.every).await? {
-            Claim::Won(lease) => lease,
-            Claim::Held { by, until, .. } => return Ok(Err(Swept::Held { by, until })),
-            Claim::Past => return Ok(Err(Swept::Past)),
-        };
+    let lease = match store(env).claim_shard(shard, tick, &env.parts.owner, now, now + settings.every).await?
+    {
+        Claim::Won(lease) => lease,
+        Claim::Held { by, until, .. } => return Ok(Err(Swept::Held { by, until })),
+        Claim::Past => return Ok(Err(Swept::Past)),
+    };
     let cached = env.cache.lock().await.remove(&shard);
     let placed = match cached {
         Some(cached) if cached.fleet_version == lease.summary.fleet_version => cached.placed,
-        Some(_) | None => env.store().load_shard(&lease.summary).await?,
+        Some(_) | None => store(env).load_shard(&lease.summary).await?,
     };
     Ok(Ok(Held { lease, placed }))
 }
@@ -150,7 +150,7 @@ async fn look_and_commit(
 /// Writes down a change of the blindness guard, with its one message.
 async fn believe(env: &Env, lease: &ShardLease, judged: &Judged) -> Result<(), StoreError> {
     let Some(next) = &judged.guard.next else { return Ok(()) };
-    match env.store().put_blindness(Fence::Shard(lease), next, judged.guard.notice.as_slice()).await? {
+    match store(env).put_blindness(Fence::Shard(lease), next, judged.guard.notice.as_slice()).await? {
         Commit::Done { .. } => {
             tracing::warn!(env = %env.name(), tick = judged.report.tick, "{}", next.because);
             env.courier_bell.ring();
@@ -211,7 +211,7 @@ pub async fn look_at(env: &Env, spec: &ServiceSpec, deadline: Instant) -> Look {
 async fn commit_all(env: &Env, shard: &mut Held, work: Vec<(ServiceId, Decision)>) -> Result<(), StoreError> {
     for (id, decision) in work {
         let Some(placed) = shard.placed.iter_mut().find(|placed| placed.spec.id == id) else { continue };
-        match env.store().commit(Fence::Shard(&shard.lease), placed, &decision).await? {
+        match store(env).commit(Fence::Shard(&shard.lease), placed, &decision).await? {
             Commit::Done { added } => {
                 log_transition(env, placed, &decision);
                 env.act_on(&decision);
@@ -245,7 +245,7 @@ fn log_transition(env: &Env, placed: &Placed, decision: &Decision) {
 /// If anyone else committed meanwhile, the next claim returns a higher version and the shard is read anew.
 async fn finish(env: &Env, shard: Held, report: &SweepReport) -> Result<(), StoreError> {
     let now = env.clock().now();
-    match env.store().finish_sweep(&shard.lease, report, now).await? {
+    match store(env).finish_sweep(&shard.lease, report, now).await? {
         Commit::Done { .. } => {
             let cached = Cached { fleet_version: shard.lease.summary.fleet_version, placed: shard.placed };
             env.cache.lock().await.insert(shard.lease.shard(), cached);
@@ -259,4 +259,9 @@ async fn finish(env: &Env, shard: Held, report: &SweepReport) -> Result<(), Stor
 
 fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+/// The env's table, charging what it consumes to the sweep.
+fn store(env: &Env) -> Store {
+    env.store().for_verb(Verb::Sweep)
 }
