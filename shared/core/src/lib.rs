@@ -24,6 +24,8 @@ pub mod settings;
 pub mod sight;
 pub mod spec;
 pub mod sweep;
+#[cfg(test)]
+mod sweep_tests;
 pub mod watch;
 
 pub use moment::Moment;
