@@ -3,6 +3,7 @@
 //!
 //! `SEED=n` replays one storm; `MATRIX=all` runs every crash point and many more seeds instead of a sample.
 #![expect(clippy::expect_used, reason = "a test that cannot be set up must stop")]
+#![expect(clippy::print_stdout, reason = "a simulation ends with its tally")]
 
 use std::time::Duration;
 

@@ -133,8 +133,7 @@ fn told(effects: &[Effect]) -> Vec<NoticeKind> {
 }
 
 fn notices(effects: &[Effect]) -> Vec<&Notice> {
-    let tell = |effect| if let &Effect::Tell(ref notice) = effect { Some(notice) } else { None };
-    effects.iter().filter_map(tell).collect()
+    effects.iter().filter_map(|effect| if let Effect::Tell(notice) = effect { Some(notice) } else { None }).collect()
 }
 
 fn published(effects: &[Effect]) -> Vec<LiveStatus> {
