@@ -21,6 +21,8 @@ const SUMMARY_EVERY: Duration = Duration::from_secs(300);
 const TTL_EVERY: Duration = Duration::from_secs(3_600);
 /// Wait after a verb failed for want of the store.
 const AFTER_FAILURE: Duration = Duration::from_secs(5);
+/// How long a stop waits for a sweep: it has committed nothing before its last look, so leaving it loses nothing.
+const SWEEP_GRACE: Duration = Duration::from_secs(3);
 /// How long a stop waits for what is under way: one settle, one look and a commit. What takes longer is safely left:
 /// the next life asks the host.
 pub const GRACE: Duration = Duration::from_secs(30);
@@ -39,13 +41,9 @@ pub async fn run(env: &Env, stop: CancellationToken, beat: impl Fn(&str) + Send 
             Box::pin(forgetting(env, &stop)),
         )
     };
-    let overdue = async {
-        stop.cancelled().await;
-        tokio::time::sleep(GRACE).await;
-    };
     tokio::select! {
         _ = all => {}
-        () = overdue => tracing::warn!(env = %env.name(), "stopped with work under way; the next start asks the hosts what came of it"),
+        () = stopped_for(&stop, GRACE) => tracing::warn!(env = %env.name(), "stopped with work under way; the next start asks the hosts what came of it"),
     }
 }
 
@@ -63,7 +61,11 @@ async fn sweeping(env: &Env, stop: &CancellationToken, beat: &(impl Fn(&str) + S
             }
         };
         let tick = env.clock().now().tick(every);
-        let mut status = turn_of_the_hand(env, tick, &mut skipped).await;
+        let mut status = tokio::select! {
+            status = turn_of_the_hand(env, tick, &mut skipped) => status,
+            // Looks may take most of the interval; what they would have seen, the next life sees.
+            () = stopped_for(stop, SWEEP_GRACE) => return,
+        };
         beat(&status);
         let next = Moment::from_millis(i64::try_from(tick.saturating_mul(1_000)).unwrap_or(i64::MAX)) + every;
         while env.clock().now() < next && !stop.is_cancelled() {
@@ -201,6 +203,12 @@ async fn forgetting(env: &Env, stop: &CancellationToken) {
         }
         wait(stop, TTL_EVERY).await;
     }
+}
+
+/// Ends `grace` after the stop.
+async fn stopped_for(stop: &CancellationToken, grace: Duration) {
+    stop.cancelled().await;
+    tokio::time::sleep(grace).await;
 }
 
 async fn wait(stop: &CancellationToken, duration: Duration) {
