@@ -333,3 +333,42 @@ fn the_same_seed_gives_the_same_history_to_the_byte() {
         assert!(once.lines().count() > 40);
     }
 }
+
+#[test]
+fn a_service_for_which_there_was_no_time_is_neither_good_nor_bad_and_gets_its_turn() {
+    let (world, missed) = on_virtual_time(|| async {
+        let world = World::new(1);
+        world.fleet.memory().drag = Duration::from_secs(2);
+        let missed = std::cell::Cell::new(0);
+        QUIET
+            .play_in(&world, async |world| {
+                let store = world.open(&Crash::never()).await;
+                let (version, settings) = store.settings().await.expect("settings");
+                let slowly = lamplighter_core::settings::Settings { concurrency: 1, ..settings };
+                store.put_settings(version, &slowly).await.expect("settings are taken");
+                let counting = async {
+                    tokio::time::sleep(Duration::from_secs(890)).await;
+                    for shard in store.shards().await.expect("shards") {
+                        let placed = store.load_shard(&shard).await.expect("a shard");
+                        missed.set(placed.iter().map(|placed| placed.watch.totals.missed).sum());
+                    }
+                };
+                tokio::join!(world.steady(), counting);
+            })
+            .await;
+        let missed = missed.get();
+        (world, missed)
+    });
+    assert_sound(&world, &QUIET, "one slow look at a time");
+    let healthy: std::collections::BTreeSet<String> = world
+        .table
+        .history()
+        .watches
+        .iter()
+        .filter(|watch| watch.status == "healthy")
+        .map(|watch| watch.service.clone())
+        .collect();
+    assert_eq!(healthy.len(), QUIET.services.len(), "every service got its turn");
+    assert!(missed > 100, "{missed} looks were left out: the sweep was not short of time");
+    assert_eq!((world.post.book().len(), world.fleet.memory().commands.len()), (0, 0));
+}

@@ -80,6 +80,8 @@ pub struct Memory {
     pub refused: Vec<(Moment, ServiceId, u64)>,
     /// What an observer of the box saw, one line an event.
     pub log: Vec<String>,
+    /// How much longer than usual a look takes.
+    pub drag: Duration,
 }
 
 /// The fleet. Clones share it: it outlives every engine.
@@ -192,11 +194,12 @@ impl BoxFleet {
 
     async fn looked(&self, spec: &ServiceSpec, began: Moment) -> Look {
         // The sight is old by half a look when it is heard of: an engine may be stopped in between.
-        tokio::time::sleep(LOOK / 2).await;
+        let drag = self.memory().drag;
+        tokio::time::sleep(LOOK / 2 + drag).await;
         let (sight, process) = self.see(spec);
         tokio::time::sleep(LOOK / 2).await;
         let evidence = matches!(sight, Sight::Down(_)).then(|| "fatal: cannot start".to_owned());
-        Look { sight, at: began + LOOK, took: LOOK, process, evidence }
+        Look { sight, at: began + drag + LOOK, took: drag + LOOK, process, evidence }
     }
 
     async fn carry_out(&self, spec: &ServiceSpec, order: RestartOrder<'_>) -> RestartOutcome {

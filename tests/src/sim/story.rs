@@ -103,6 +103,10 @@ pub const BLINK: Story = Story {
     open: &[],
 };
 
+/// Sixty-four services, and nothing happens.
+pub const QUIET: Story =
+    Story { name: "quiet", services: &MANY, events: &[], ends: 900, up: &["x-1", "y52"], open: &[] };
+
 /// A host is cut off for five minutes; nothing is restarted.
 pub const CUT_OFF: Story = Story {
     name: "cut off",
