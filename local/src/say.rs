@@ -21,6 +21,16 @@ pub fn data(text: &str) -> io::Result<()> {
     forgive_a_gone_reader(io::stdout().lock().write_all(text.as_bytes()))
 }
 
+/// As [`data`], for what goes on and on: a reader that has gone away is an error, so that the printing can end.
+///
+/// # Errors
+/// If stdout cannot be written.
+pub fn data_while_read(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
+}
+
 /// Prints a value as JSON on stdout, with a line's end.
 ///
 /// # Errors

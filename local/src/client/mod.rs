@@ -2,9 +2,9 @@
 //!
 //! Every call has a deadline and every answer a limit; problems of the server are shown in its own words, with its hint.
 
+mod named;
 mod problem;
 
-use std::path::Path;
 use std::time::Duration;
 
 use lamplighter_core::EnvName;
@@ -18,7 +18,6 @@ use serde_json::Value;
 use crate::cli::Global;
 use crate::context::Context;
 use crate::exit::{Exit, Failure};
-use crate::fleet_file::check_secret;
 use crate::say;
 
 /// Longest a connection may take.
@@ -27,8 +26,6 @@ const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 const CALL_LIMIT: Duration = Duration::from_secs(120);
 /// Largest answer read, in bytes: a page of the largest lists is a tenth of it.
 const MAX_ANSWER_BYTES: usize = 8 * 1024 * 1024;
-/// Longest token, in bytes.
-const MAX_TOKEN_BYTES: usize = 1_024;
 /// Items asked for in one page.
 const PAGE_ITEMS: &str = "500";
 /// Most pages of one list: twice what the largest env needs.
@@ -65,10 +62,22 @@ pub struct Answer<T> {
 
 /// One page of a list.
 #[derive(Debug, serde::Deserialize)]
-struct Page {
-    items: Vec<Value>,
+pub struct Page {
+    /// What is on it.
+    pub items: Vec<Value>,
+    /// Where to go on.
     #[serde(default)]
-    next: Option<String>,
+    pub next: Option<String>,
+}
+
+/// A name as one part of a path, whatever was typed.
+#[must_use]
+pub fn path_part(name: &str) -> String {
+    let escaped = |byte: u8| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' => char::from(byte).to_string(),
+        other => format!("%{other:02X}"),
+    };
+    name.bytes().map(escaped).collect()
 }
 
 impl Client {
@@ -83,14 +92,14 @@ impl Client {
                 .hint("give `--url http://127.0.0.1:8080`, or save one: `lamplighter context save --url …`")
         };
         let written = context.url.ok_or_else(no_server)?;
-        let base = base_url(&written)?;
+        let base = named::base_url(&written)?;
         let no_env = || {
             Failure::new(Exit::Usage, "no environment is named")
                 .hint("give `--env prod`, or save one: `lamplighter context save --env prod`")
         };
         let env = context.env.ok_or_else(no_env)?;
-        let token = context.token_file.as_deref().map(read_token).transpose()?;
-        if token.is_some() && base.scheme() == "http" && !is_this_machine(&base) {
+        let token = context.token_file.as_deref().map(named::read_token).transpose()?;
+        if token.is_some() && base.scheme() == "http" && !named::is_this_machine(&base) {
             say::note("warning: the token travels unencrypted; use `https://`");
         }
         let http = reqwest::Client::builder()
@@ -239,50 +248,6 @@ impl Client {
     fn shown(&self) -> &str {
         self.base.as_str().trim_end_matches('/')
     }
-}
-
-fn base_url(written: &str) -> Result<Url, Failure> {
-    let wrong = || {
-        Failure::new(Exit::Usage, "`--url` is not the address of a server")
-            .hint("write `https://lamp.example.com` or `http://127.0.0.1:8080`")
-    };
-    let url: Url = written.parse().map_err(|_| wrong())?;
-    let plain = url.username().is_empty()
-        && url.password().is_none()
-        && url.query().is_none()
-        && url.fragment().is_none();
-    if !plain || !url.has_host() || !matches!(url.scheme(), "http" | "https") {
-        return Err(wrong());
-    }
-    Ok(url)
-}
-
-fn is_this_machine(url: &Url) -> bool {
-    match url.host_str() {
-        Some("localhost") => true,
-        Some(host) => host
-            .trim_matches(['[', ']'])
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|address| address.is_loopback()),
-        None => false,
-    }
-}
-
-fn read_token(file: &Path) -> Result<Secret, Failure> {
-    let shown = file.display();
-    check_secret(file)
-        .map_err(|(what, hint)| Failure::new(Exit::Usage, format!("`--token-file`: {what}")).hint(hint))?;
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::new(Exit::Usage, format!("`--token-file`: `{shown}` cannot be read: {error}"))
-    })?;
-    let token = text.trim();
-    let plausible =
-        !token.is_empty() && token.len() <= MAX_TOKEN_BYTES && token.chars().all(|c| c.is_ascii_graphic());
-    if !plausible {
-        return Err(Failure::new(Exit::Usage, format!("`--token-file`: `{shown}` holds no token"))
-            .hint("put the token alone into it; `lamplighter token create` makes one"));
-    }
-    Ok(Secret::from(token.to_owned()))
 }
 
 fn expectation(expect: &Expect) -> Result<HeaderMap, Failure> {

@@ -10,6 +10,18 @@ use crate::exit::{Exit, Failure};
 /// Most characters shown of one sentence of the server's.
 const MAX_SHOWN_CHARS: usize = 500;
 
+/// Hints of the server that speak of HTTP, and the same for somebody at a command line. Others are shown as they are.
+const IN_COMMANDS: [(&str, &str); 5] = [
+    ("`GET` the list of services to see their ids", "`lamplighter services` lists them"),
+    ("`GET …/why` says what the service is waiting for", "`lamplighter why ID` says what it waits for"),
+    ("`GET …/tokens` lists them", "`lamplighter token list` lists them"),
+    ("leave `go_on` out to sweep now", "`lamplighter sweep` without `--go-on` looks now"),
+    (
+        "send `Authorization: Bearer lamp_…` with a token of this env; `lamplighter token` makes one",
+        "check `--env`, and give the file of a token of this env with `--token-file`",
+    ),
+];
+
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct Problem {
@@ -42,6 +54,11 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> F
         429 | 503 => retry.map(|wait| format!("try again in {wait} s")),
         _ => None,
     };
-    let hint = problem.hint.map(|hint| one_line(&hint, MAX_SHOWN_CHARS)).or(usual);
+    let hint = problem.hint.map(|hint| in_commands(&hint)).or(usual);
     Failure { exit, what: said, hint }
+}
+
+fn in_commands(hint: &str) -> String {
+    let known = IN_COMMANDS.iter().find(|(theirs, _)| *theirs == hint);
+    known.map_or_else(|| one_line(hint, MAX_SHOWN_CHARS), |(_, ours)| (*ours).to_owned())
 }

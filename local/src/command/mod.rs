@@ -3,18 +3,23 @@
 mod apply;
 mod completions;
 mod context;
+mod cost;
 mod data;
 mod demo;
 mod doctor;
 mod events;
+mod happening;
 mod health;
 mod import;
 mod one_service;
 mod outline;
+mod restart;
 mod services;
 mod sweep_now;
 mod sweep_once;
 mod token;
+mod when;
+mod why;
 
 use std::path::Path;
 
@@ -39,8 +44,8 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Services(args) => services::run(&Client::new(&global)?, form, &args).await,
         Verb::Sweep(args @ SweepArgs { once: true, .. }) => sweep_once::run(&global, args).await,
         Verb::Sweep(args) => sweep_now::run(&Client::new(&global)?, form, &args).await,
-        Verb::Why(one) => one_service::why(&Client::new(&global)?, form, &one.id).await,
-        Verb::Restart(one) => one_service::restart(&Client::new(&global)?, form, &one.id).await,
+        Verb::Why(one) => why::run(&Client::new(&global)?, form, &one.id).await,
+        Verb::Restart(args) => restart::run(&Client::new(&global)?, form, &args).await,
         Verb::Check(one) => one_service::check(&Client::new(&global)?, form, &one.id).await,
         Verb::Hold(args) => one_service::hold(&Client::new(&global)?, form, &args).await,
         Verb::Release(one) => one_service::release(&Client::new(&global)?, form, &one.id).await,
@@ -48,7 +53,7 @@ pub async fn run(cli: Cli) -> Outcome {
             one_service::reset_breaker(&Client::new(&global)?, form, &one.id).await
         }
         Verb::Health => health::run(&Client::new(&global)?, form).await,
-        Verb::Cost => outline::cost(&Client::new(&global)?, form).await,
+        Verb::Cost => cost::run(&Client::new(&global)?, form).await,
         Verb::Events(args) => events::run(&Client::new(&global)?, form, &args).await,
         Verb::Token(verb) => token::run(&Client::new(&global)?, form, verb).await,
         Verb::Context(verb) => context::run(&global, &verb),

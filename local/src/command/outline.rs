@@ -5,19 +5,10 @@ use std::io;
 use lamplighter_core::sight::one_line;
 use serde_json::Value;
 
-use crate::client::Client;
-use crate::exit::{Exit, Outcome};
 use crate::say::{self, Form};
 
 /// Most characters of one value that are shown.
 const MAX_VALUE_CHARS: usize = 300;
-
-/// `cost`: what was consumed of the store, and what that would cost.
-pub(super) async fn cost(client: &Client, form: Form) -> Outcome {
-    let answer: Value = client.get("cost", &[]).await?.body;
-    print(form, &answer)?;
-    Ok(Exit::Ok)
-}
 
 /// Prints `value`.
 pub(super) fn print(form: Form, value: &Value) -> io::Result<()> {

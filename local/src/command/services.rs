@@ -1,8 +1,14 @@
-//! `services`: the fleet, one line each.
+//! `services`: the fleet, one line each, trouble first.
 
+use std::collections::BTreeMap;
+
+use lamplighter_core::moment::Moment;
 use lamplighter_core::sight::one_line;
+use lamplighter_core::watch::Status;
+use serde::Deserialize;
 use serde_json::Value;
 
+use super::when;
 use crate::cli::ServicesArgs;
 use crate::client::Client;
 use crate::exit::{Exit, Outcome};
@@ -13,35 +19,65 @@ const MAX_BECAUSE_CHARS: usize = 120;
 
 /// Lists them.
 pub(super) async fn run(client: &Client, form: Form, args: &ServicesArgs) -> Outcome {
-    let mut query = Vec::new();
-    query.extend(args.status.as_deref().map(|status| ("status", status)));
-    query.extend(args.app.as_deref().map(|app| ("app", app)));
-    let services: Vec<Value> = client.list("services", &query).await?;
-    // The server may know fewer filters than this command.
-    let wanted = |key: &str, wanted: Option<&String>, service: &Value| {
-        wanted.is_none_or(|wanted| service.get(key).and_then(Value::as_str) == Some(wanted))
-    };
-    let services: Vec<Value> = services
-        .into_iter()
-        .filter(|service| {
-            wanted("status", args.status.as_ref(), service) && wanted("app", args.app.as_ref(), service)
-        })
-        .collect();
-    match form {
-        Form::Json => say::json(&services)?,
-        Form::Plain => {
-            let rows: Vec<Vec<String>> = services.iter().map(row).collect();
-            say::data(&say::table(&rows))?;
-            say::note(&format!("{} services in `{}`", services.len(), client.env()));
-        }
+    let asked = [("status", &args.status), ("app", &args.app), ("owner", &args.owner), ("q", &args.text)];
+    let query: Vec<(&str, &str)> =
+        asked.iter().filter_map(|(key, value)| Some((*key, value.as_deref()?))).collect();
+    let mut services: Vec<Value> = client.list("services", &query).await?;
+    if form == Form::Json {
+        say::json(&services)?;
+        return Ok(Exit::Ok);
     }
+    services.sort_by_cached_key(|service| (urgency(text(service, "status")), text(service, "id").to_owned()));
+    let now = when::now();
+    let rows: Vec<Vec<String>> = services.iter().map(|service| row(service, now)).collect();
+    say::data(&say::table(&rows))?;
+    say::note(&summary(&services, client, !query.is_empty()));
     Ok(Exit::Ok)
 }
 
-fn row(service: &Value) -> Vec<String> {
-    let text = |key: &str| service.get(key).and_then(Value::as_str).unwrap_or("-");
-    let because = one_line(text("because"), MAX_BECAUSE_CHARS);
-    vec![one_line(text("id"), 64), status(text("status")), one_line(text("address"), 80), because]
+/// What a person looks at first. A status of a newer server comes before all: nobody knows how bad it is.
+fn urgency(status: &str) -> u8 {
+    match Status::deserialize(&Value::from(status)) {
+        Err(_) => 0,
+        Ok(Status::CircuitOpen) => 1,
+        Ok(Status::Down) => 2,
+        Ok(Status::Unhealthy) => 3,
+        Ok(Status::Restarting) => 4,
+        Ok(Status::Unknown) => 5,
+        Ok(Status::Held) => 6,
+        Ok(Status::Updating) => 7,
+        Ok(Status::Healthy) => 8,
+    }
+}
+
+fn row(service: &Value, now: Moment) -> Vec<String> {
+    let cell = |key: &str, most: usize| one_line(text(service, key), most);
+    let since = service.get("since").and_then(|since| Moment::deserialize(since).ok());
+    let age = since.map_or_else(|| "-".to_owned(), |since| when::age(now, since));
+    let because = cell("because", MAX_BECAUSE_CHARS);
+    vec![cell("id", 64), status(text(service, "status")), age, cell("address", 80), because]
+}
+
+/// `4 services in `prod`: 3 healthy, 1 down`.
+fn summary(services: &[Value], client: &Client, narrowed: bool) -> String {
+    let env = client.env();
+    let mut counts: BTreeMap<(u8, &str), usize> = BTreeMap::new();
+    for service in services {
+        let status = text(service, "status");
+        *counts.entry((urgency(status), status)).or_default() += 1;
+    }
+    let counts: Vec<String> =
+        counts.iter().map(|((_, status), count)| format!("{count} {}", one_line(status, 20))).collect();
+    match (services.len(), narrowed) {
+        (0, true) => format!("no such service in `{env}`"),
+        (0, false) => format!("no services in `{env}` yet; `lamplighter apply fleet.toml` adds some"),
+        (1, _) => format!("1 service in `{env}`: {}", counts.join(", ")),
+        (many, _) => format!("{many} services in `{env}`: {}", counts.join(", ")),
+    }
+}
+
+fn text<'v>(service: &'v Value, key: &str) -> &'v str {
+    service.get(key).and_then(Value::as_str).unwrap_or("-")
 }
 
 /// A status in its colour.

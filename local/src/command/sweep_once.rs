@@ -5,6 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
+use lamplighter_app::hand::summary_line;
 use lamplighter_core::moment::Moment;
 use lamplighter_core::report::SweepReport;
 use lamplighter_core::settings::Settings;
@@ -144,7 +145,7 @@ fn print(
                 looks.iter().filter(|(_, look)| look.sight != Sight::Up).map(|(spec, look)| row(spec, look));
             let rows: Vec<Vec<String>> = bad.collect();
             say::data(&say::table(&rows))?;
-            say::data(&format!("{}\n", summary(&report)))
+            say::data(&format!("{}\n", summary_line(&report)))
         }
     }
 }
@@ -176,22 +177,4 @@ fn row(spec: &ServiceSpec, look: &Look) -> Vec<String> {
         Sight::Unknown(why) => (Ink::Yellow, why.to_string()),
     };
     vec![spec.id.to_string(), say::ink(ink, word(&look.sight)), spec.address.to_string(), because]
-}
-
-/// `sweep 4711 done in 0.82s: 12 checked, 11 healthy, 1 unhealthy`; what is nought is left out.
-pub(super) fn summary(report: &SweepReport) -> String {
-    let mut line = format!(
-        "sweep {} done in {}.{:02}s: {} checked, {} healthy",
-        report.tick,
-        report.duration_ms / 1_000,
-        report.duration_ms % 1_000 / 10,
-        report.checked,
-        report.healthy
-    );
-    let others =
-        [(report.unhealthy, "unhealthy"), (report.unreachable, "unreachable"), (report.skipped, "skipped")];
-    for (count, word) in others.into_iter().filter(|(count, _)| *count > 0) {
-        line.push_str(&format!(", {count} {word}"));
-    }
-    line
 }

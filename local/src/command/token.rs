@@ -1,54 +1,92 @@
 //! `token`: access tokens, each shown once.
 
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+
+use lamplighter_core::moment::Moment;
+use lamplighter_core::sight::one_line;
+use serde::Deserialize as _;
 use serde_json::{Value, json};
 
-use super::outline;
+use super::{outline, when};
 use crate::cli::{Scope, TokenVerb};
-use crate::client::{Client, Expect};
-use crate::exit::{Exit, Outcome};
+use crate::client::{Client, Expect, Page, path_part};
+use crate::exit::{Exit, Failure, Outcome};
 use crate::say::{self, Form};
 
 /// Makes, lists or revokes.
 pub(super) async fn run(client: &Client, form: Form, verb: TokenVerb) -> Outcome {
     match verb {
-        TokenVerb::Create { name, scope, owner } => {
-            let mut body = json!({ "name": name, "scope": word(scope) });
-            if let (Some(owner), Some(map)) = (owner, body.as_object_mut()) {
-                map.insert("owner".to_owned(), json!(owner));
-            }
-            let answer = client.post("tokens", &body).await?;
-            match (form, answer.get("token").and_then(Value::as_str)) {
-                (Form::Plain, Some(token)) => {
-                    say::data(&format!("{token}\n"))?;
-                    say::note("it is shown only now: keep it in a file that only its user can read");
-                }
-                (Form::Json | Form::Plain, _) => outline::print(form, &answer)?,
-            }
+        TokenVerb::Create { name, scope, owner, to } => {
+            let body = json!({ "name": name, "scope": word(scope), "owner": owner });
+            create(client, form, &body, to.as_deref()).await?;
         }
-        TokenVerb::List => {
-            let tokens: Vec<Value> = client.list("tokens", &[]).await?;
-            match form {
-                Form::Json => say::json(&tokens)?,
-                Form::Plain => {
-                    let cell =
-                        |token: &Value, key: &str| outline::scalar(token.get(key).unwrap_or(&Value::Null));
-                    let keys = ["id", "name", "scope", "owner", "created_at", "revoked_at"];
-                    let row = |token: &Value| keys.iter().map(|key| cell(token, key)).collect();
-                    say::data(&say::table(&tokens.iter().map(row).collect::<Vec<Vec<String>>>()))?;
-                }
-            }
-        }
-        TokenVerb::Revoke { id } => {
-            client.delete(&format!("tokens/{}", plain(&id)), &Expect::Anything).await?;
-            say::note(&format!("revoked `{id}`"));
+        TokenVerb::List => list(client, form).await?,
+        TokenVerb::Revoke { name } => {
+            client.delete(&format!("tokens/{}", path_part(&name)), &Expect::Anything).await?;
+            say::note(&format!("revoked `{}`", one_line(&name, 64)));
         }
     }
     Ok(Exit::Ok)
 }
 
-/// An id as one part of a path, whatever was typed.
-fn plain(id: &str) -> String {
-    id.chars().filter(|c| c.is_ascii_alphanumeric() || "-_.:".contains(*c)).collect()
+async fn create(client: &Client, form: Form, body: &Value, to: Option<&Path>) -> Result<(), Failure> {
+    // The file is made first: a token that cannot be kept must not be made.
+    let file = to.map(|path| new_file(path).map(|file| (path, file))).transpose()?;
+    let made = client.post("tokens", body).await;
+    if let (Err(_), Some((path, _))) = (&made, &file) {
+        // It is empty and ours; if it stays, the next attempt says so.
+        let _ = std::fs::remove_file(path);
+    }
+    let mut answer = made?;
+    let Some(token) = answer.get("token").and_then(Value::as_str).map(str::to_owned) else {
+        return Err(Failure::new(Exit::Failed, "the server's answer holds no token"));
+    };
+    match (file, form) {
+        (Some((path, mut file)), _) => {
+            writeln!(file, "{token}").map_err(|error| not_written(path, &error))?;
+            if let (Form::Json, Some(map)) = (form, answer.as_object_mut()) {
+                map.remove("token");
+                say::json(&answer)?;
+            }
+            say::note(&format!("written to `{}`; it is nowhere else", path.display()));
+        }
+        (None, Form::Json) => say::json(&answer)?,
+        (None, Form::Plain) => {
+            say::data(&format!("{token}\n"))?;
+            say::note("it is shown only now: keep it in a file that only its user can read");
+        }
+    }
+    Ok(())
+}
+
+fn new_file(path: &Path) -> Result<std::fs::File, Failure> {
+    let made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    made.map_err(|error| not_written(path, &error))
+}
+
+fn not_written(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("`{}` cannot be written: {error}", path.display()))
+}
+
+async fn list(client: &Client, form: Form) -> Result<(), Failure> {
+    // The whole list is one page.
+    let tokens: Page = client.get("tokens", &[]).await?.body;
+    if form == Form::Json {
+        return Ok(say::json(&tokens.items)?);
+    }
+    let now = when::now();
+    let row = |token: &Value| -> Vec<String> {
+        let cell = |key: &str| outline::scalar(token.get(key).unwrap_or(&Value::Null));
+        let moment = |key: &str| token.get(key).and_then(|at| Moment::deserialize(at).ok());
+        let ago = |at: Option<Moment>| at.map_or_else(|| "-".to_owned(), |at| when::ago(now, at));
+        let ended = moment("revoked_at").map(|at| format!("revoked {}", when::ago(now, at)));
+        let made = format!("made {}", ago(moment("created_at")));
+        vec![cell("name"), cell("scope"), cell("owner"), made, ended.unwrap_or_default()]
+    };
+    say::data(&say::table(&tokens.items.iter().map(row).collect::<Vec<_>>()))?;
+    Ok(())
 }
 
 fn word(scope: Scope) -> &'static str {

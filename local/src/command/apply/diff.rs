@@ -6,7 +6,7 @@ use std::fmt;
 use lamplighter_core::ServiceId;
 use lamplighter_core::sight::one_line;
 use lamplighter_core::spec::ServiceSpec;
-use serde::{Deserialize, Serialize, Serializer};
+use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 
 use crate::client::Expect;
@@ -15,11 +15,11 @@ use crate::say::{self, Ink};
 /// Most characters of one value that are shown.
 const MAX_VALUE_CHARS: usize = 60;
 
-/// A service as the server has it: its spec, and which version that is.
-#[derive(Debug, Clone, Deserialize)]
+/// A service as the server has it: its spec, and which version that is. Of one that stays anyway only the name.
+#[derive(Debug, Clone)]
 pub(super) struct Known {
     pub(super) id: ServiceId,
-    pub(super) spec: ServiceSpec,
+    pub(super) spec: Option<ServiceSpec>,
     pub(super) etag: Option<String>,
 }
 
@@ -93,7 +93,7 @@ impl Diff {
             let id = spec.id.clone();
             let deed = match known.remove(&id) {
                 None => Deed::Add(Box::new(spec)),
-                Some(known) if known.spec == spec => {
+                Some(known) if known.spec.as_ref() == Some(&spec) => {
                     diff.unchanged += 1;
                     continue;
                 }

@@ -4,6 +4,7 @@
 //! nothing. A service that somebody changed meanwhile is left as it is and told.
 
 mod diff;
+mod known;
 
 use std::io::{IsTerminal as _, Write as _};
 
@@ -17,10 +18,12 @@ use crate::client::{Client, Expect};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::say::{self, Form};
 use crate::{fleet_file, progress};
-use diff::{Change, Deed, Diff, Known};
+use diff::{Change, Deed, Diff, Removal};
 
 /// Writes at once: enough to hide the round trip, few enough to be polite.
 const WRITES_AT_ONCE: usize = 8;
+/// Reads at once, likewise; they are cheaper.
+const READS_AT_ONCE: usize = 16;
 /// Failed writes that are told one by one.
 const MAX_FAILURES_TOLD: usize = 20;
 
@@ -45,12 +48,12 @@ pub(super) async fn run(global: &Global, args: ApplyArgs) -> Outcome {
     let fleet = fleet_file::read(&args.fleet)?;
     let (env, wanted) = super::choose_env(fleet, global.env.as_ref(), &args.fleet)?;
     let client = Client::new(&Global { env: Some(env.clone()), ..global.clone() })?;
-    let known: Vec<Known> = client.list("services", &[]).await?;
+    let removal = if args.prune { Removal::Remove } else { Removal::Keep };
+    let known = known::read(&client, &wanted.services, removal).await?;
     let settings = match wanted.settings {
         Some(wanted) => settings_change(&client, wanted).await?,
         None => None,
     };
-    let removal = if args.prune { diff::Removal::Remove } else { diff::Removal::Keep };
     let diff =
         Diff::between(wanted.services, known, removal, settings.as_ref().map(|(_, keys)| keys.clone()));
     let form = global.form();
