@@ -344,7 +344,8 @@ pub fn reset_breaker(case: Case<'_>, watch: &Watch, by: &str) -> Decision {
     draft.close_attempt();
     draft.next.breaker = Breaker::default();
     draft.next.recent_restarts = 0;
-    if watch.status == Status::CircuitOpen {
+    // A restart that is given up leaves nobody to judge the service but the next look.
+    if watch.status == Status::CircuitOpen || watch.attempt.is_some() {
         draft.become_(
             Status::Unhealthy,
             &format!("breaker reset by {by}; recovery begins anew with the next bad look"),

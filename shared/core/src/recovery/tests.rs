@@ -629,6 +629,17 @@ fn a_reset_breaker_begins_anew() {
 }
 
 #[test]
+fn a_reset_that_gives_up_a_restart_leaves_the_service_to_the_next_look() {
+    let mut story = Story::healthy();
+    story.sweep(down());
+    let decision = reset_breaker(story.case(), &story.watch, "ada");
+    story.take(decision);
+    assert_eq!((story.watch.status, &story.watch.attempt), (Status::Unhealthy, &None));
+    story.sweep(Sight::Up);
+    assert_eq!(story.watch.status, Status::Healthy);
+}
+
+#[test]
 fn a_watch_stays_within_one_write_unit() {
     let mut story = half_open();
     story.restart(
