@@ -14,7 +14,7 @@ use lamplighter_tests::sim::check::violations;
 use lamplighter_tests::sim::crash::{Crash, Manner};
 use lamplighter_tests::sim::story::{
     ALL_AT_ONCE, ALL_DIE, BAD_DAY, BLACK_HOLE, BLINK, CUT_OFF, DIGEST, FLAPPING, HEAL, HOPELESS, MENDED,
-    Story, TWO,
+    QUIET, Story, TWO,
 };
 use lamplighter_tests::sim::{Stop, World, id, on_virtual_time};
 
