@@ -108,6 +108,12 @@ pub fn table(rows: &[Vec<String>]) -> String {
     text
 }
 
+/// A cell that takes at least so many columns.
+#[must_use]
+pub fn padded(cell: &str, columns: usize) -> String {
+    format!("{cell}{}", " ".repeat(columns.saturating_sub(visible(cell))))
+}
+
 /// How many columns a cell takes on a screen: colour codes take none.
 fn visible(cell: &str) -> usize {
     let mut count = 0;

@@ -113,9 +113,10 @@ fn print(form: Form, events: &[Value]) -> Result<(), Stop> {
             let all: Vec<Happening> =
                 events.iter().filter_map(|event| Happening::deserialize(event).ok()).collect();
             let row = |one: &Happening| {
-                let mut cells = one.cells(now);
-                cells.insert(1, one.service.clone().unwrap_or_default());
-                cells
+                let [at, word, details] = one.cells(now);
+                // Pages that come one by one keep their columns.
+                let word = say::padded(&word, happening::WORD_WIDTH);
+                vec![at, one.service.clone().unwrap_or_default(), word, details]
             };
             say::table(&happening::told(&all).map(row).collect::<Vec<_>>())
         }

@@ -10,6 +10,8 @@ use crate::say::{self, Ink};
 
 /// Most characters of one sentence.
 const MAX_SENTENCE_CHARS: usize = 200;
+/// The width of the widest word for a status.
+pub(super) const WORD_WIDTH: usize = "restart failed".len();
 /// Who acts where nobody asked.
 const ENGINE: &str = "recovery";
 
@@ -35,7 +37,7 @@ pub(super) struct Happening {
 
 impl Happening {
     /// What a table shows of it: `03:38:50`, `restarting`, `down: unit is not active; restart at once, attempt 1 of 3`.
-    pub(super) fn cells(&self, now: Moment) -> Vec<String> {
+    pub(super) fn cells(&self, now: Moment) -> [String; 3] {
         let at = say::ink(Ink::Dim, &when::clock(now, self.timestamp));
         let (word, details) = match (self.status, &self.by) {
             (Some(status), _) => (word(status), self.details(status)),
@@ -46,7 +48,7 @@ impl Happening {
             }
             (None, None) => (String::new(), self.because.clone()),
         };
-        vec![at, word, one_line(&details, MAX_SENTENCE_CHARS)]
+        [at, word, one_line(&details, MAX_SENTENCE_CHARS)]
     }
 
     fn details(&self, status: LiveStatus) -> String {

@@ -54,7 +54,12 @@ fn row(service: &Value, now: Moment) -> Vec<String> {
     let cell = |key: &str, most: usize| one_line(text(service, key), most);
     let since = service.get("since").and_then(|since| Moment::deserialize(since).ok());
     let age = since.map_or_else(|| "-".to_owned(), |since| when::age(now, since));
-    let because = cell("because", MAX_BECAUSE_CHARS);
+    let because = match text(service, "lifecycle") {
+        "ready" | "-" => cell("because", MAX_BECAUSE_CHARS),
+        lifecycle => {
+            format!("{}, not looked at; {}", one_line(lifecycle, 20), cell("because", MAX_BECAUSE_CHARS))
+        }
+    };
     vec![cell("id", 64), status(text(service, "status")), age, cell("address", 80), because]
 }
 

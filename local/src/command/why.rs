@@ -86,7 +86,7 @@ fn told(id: &ServiceId, why: &Why, now: Moment) -> String {
         facts.map(|(key, fact)| vec![say::ink(Ink::Dim, key), one_line(&fact, MAX_SENTENCE_CHARS)]).collect();
     text.push_str(&say::table(&facts));
     let history: Vec<Vec<String>> =
-        happening::told(&why.history).rev().map(|entry| entry.cells(now)).collect();
+        happening::told(&why.history).rev().map(|entry| entry.cells(now).to_vec()).collect();
     if !history.is_empty() {
         text.push('\n');
         text.push_str(&say::table(&history));
@@ -98,7 +98,7 @@ fn facts(why: &Why, now: Moment) -> Vec<(&'static str, String)> {
     let mut facts = vec![("since", when::since(now, why.since)), ("breaker", breaker(&why.breaker, now))];
     if let Some(incident) = &why.incident {
         let restarts = match incident.restarts {
-            0 => "no restart made".to_owned(),
+            0 => "no restart made yet".to_owned(),
             1 => "1 restart made".to_owned(),
             many => format!("{many} restarts made"),
         };

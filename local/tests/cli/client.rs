@@ -13,23 +13,30 @@ const FLEET: &str = "[env.prod.defaults]\ncheck = { tcp = 80 }\nrestart = 'never
     [[env.prod.service]]\nid = 'moved'\naddress = '10.0.0.2'\n\
     [[env.prod.service]]\nid = 'new'\naddress = '10.0.0.3'\n";
 
-fn spec(id: &str, address: &str) -> Value {
-    json!({ "id": id, "spec": { "id": id, "address": address, "check": { "tcp": 80 }, "restart": "never" }, "etag": format!("\"{id}-1\"") })
+/// A service as a list has it: without its spec.
+fn listed(id: &str) -> Value {
+    json!({ "id": id, "status": "healthy" })
+}
+
+/// A service by itself.
+fn shown(id: &str, address: &str) -> String {
+    let spec = json!({ "id": id, "address": address, "check": { "tcp": 80 }, "restart": "never" });
+    json!({ "id": id, "status": "healthy", "spec": spec }).to_string()
 }
 
 /// Three services on two pages; writes succeed but for those in `refuses`.
 fn fleet_server(refuses: &'static str) -> Server {
     Server::answering(move |request: &Request| -> Answer {
         match request.line.as_str() {
-            "GET /v1/envs/prod/services?limit=500" => (
-                200,
-                "",
-                json!({ "items": [spec("same", "10.0.0.1"), spec("moved", "10.9.9.9")], "next": "a b" })
-                    .to_string(),
-            ),
-            "GET /v1/envs/prod/services?limit=500&after=a+b" => {
-                (200, "", json!({ "items": [spec("gone", "10.0.0.4")], "next": null }).to_string())
+            "GET /v1/envs/prod/services?limit=500" => {
+                (200, "", json!({ "items": [listed("same"), listed("moved")], "next": "a b" }).to_string())
             }
+            "GET /v1/envs/prod/services?limit=500&after=a+b" => {
+                (200, "", json!({ "items": [listed("gone")], "next": null }).to_string())
+            }
+            "GET /v1/envs/prod/services/same" => (200, "etag: \"same-1\"\r\n", shown("same", "10.0.0.1")),
+            "GET /v1/envs/prod/services/moved" => (200, "etag: \"moved-1\"\r\n", shown("moved", "10.9.9.9")),
+            "GET /v1/envs/prod/services/gone" => (200, "etag: \"gone-1\"\r\n", shown("gone", "10.0.0.4")),
             line if !refuses.is_empty() && line.ends_with(refuses) => {
                 (412, "", json!({ "title": "Precondition Failed", "detail": "it has changed" }).to_string())
             }
@@ -68,10 +75,10 @@ fn apply_writes_what_differs_and_only_if_it_has_not_changed_meanwhile() {
     );
     assert_eq!(writes(&server), ["PUT /v1/envs/prod/services/moved", "PUT /v1/envs/prod/services/new"]);
     let seen = server.seen();
-    let moved = seen.iter().find(|request| request.line.ends_with("services/moved")).unwrap();
+    let moved = seen.iter().find(|request| request.line == "PUT /v1/envs/prod/services/moved").unwrap();
     assert_eq!(moved.header("if-match"), Some("\"moved-1\""));
     assert!(moved.body.contains("10.0.0.2"));
-    let new = seen.iter().find(|request| request.line.ends_with("services/new")).unwrap();
+    let new = seen.iter().find(|request| request.line == "PUT /v1/envs/prod/services/new").unwrap();
     assert_eq!(new.header("if-none-match"), Some("*"));
 }
 
@@ -186,6 +193,6 @@ fn work_is_asked_for_under_a_key_of_its_own() {
     }
     let seen = server.seen();
     assert_eq!(seen[0].line, "POST /v1/envs/prod/services/a/hold");
-    assert_eq!(seen[0].body, r#"{"for":"2h","reason":"moving house"}"#);
+    assert_eq!(seen[0].body, r#"{"lasts":"2h","reason":"moving house"}"#);
     assert_ne!(seen[0].header("idempotency-key").unwrap(), seen[1].header("idempotency-key").unwrap());
 }

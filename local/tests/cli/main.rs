@@ -2,7 +2,9 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
+mod named;
 mod offline;
+mod real;
 mod server;
 
 use std::path::Path;

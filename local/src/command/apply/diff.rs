@@ -137,7 +137,7 @@ pub(super) fn changed_keys<T: Serialize>(before: &Value, after: &T) -> Vec<Strin
     let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
     let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
     let shown = |value: Option<&Value>| match value {
-        None | Some(Value::Null) => "nothing".to_owned(),
+        None | Some(Value::Null) => "unset".to_owned(),
         Some(Value::String(text)) => one_line(text, MAX_VALUE_CHARS),
         Some(other) => one_line(&other.to_string(), MAX_VALUE_CHARS),
     };

@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
 use lamplighter_core::moment::{Moment, spoken};
-use lamplighter_core::sight::{Fault, Sight, UnreachableKind};
+use lamplighter_core::sight::{Fault, Sight, UnreachableKind, one_line};
 use lamplighter_core::spec::{Lifecycle, Restart, ServiceSpec, Transport};
 use lamplighter_remote::network::Network;
 use lamplighter_remote::survey::{self, Existence, RestartRight, ShownHostKey};
 use lamplighter_remote::{Remote, RemoteConfig};
+use serde::Serialize;
 
 use super::finding::{Finding, Findings};
 
@@ -159,14 +160,14 @@ fn no_way(spec: &ServiceSpec, about: &str, fault: &Fault<UnreachableKind>) -> Fi
 /// Whether what is checked and what is restarted exist: they may be two.
 async fn unit(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Finding> {
     let only_checked = ServiceSpec { restart: Restart::Never, ..spec.clone() };
-    for (key, asked) in [("restart", spec), ("check", &only_checked)] {
+    for (key, named, asked) in
+        [("restart", written(&spec.restart), spec), ("check", written(&spec.check), &only_checked)]
+    {
         match survey::existence(remote, asked, QUESTION_LIMIT).await {
             Ok(Existence::Found | Existence::NothingNamed) => {}
             Ok(Existence::Missing) => {
-                let finding = Finding::fail(
-                    about,
-                    format!("the host knows no such unit or container as `{key}` names"),
-                );
+                let finding =
+                    Finding::fail(about, format!("the host does not know what `{key}` names: {named}"));
                 return Some(finding.hint(
                     "`systemctl list-units --type=service --all` or `docker ps --all` on the host names them",
                 ));
@@ -175,6 +176,11 @@ async fn unit(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Findin
         }
     }
     None
+}
+
+/// A check or restart as the fleet file has it: `{"systemd":"web"}`.
+fn written<T: Serialize>(value: &T) -> String {
+    one_line(&serde_json::to_string(value).unwrap_or_default(), 120)
 }
 
 async fn restart_right(remote: &Remote, spec: &ServiceSpec, about: &str) -> Option<Finding> {
