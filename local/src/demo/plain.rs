@@ -51,11 +51,11 @@ fn split(line: &str) -> Option<Vec<Vec<String>>> {
     }
     commands.last_mut()?.extend(word.take());
     for words in &mut commands {
-        // `LC_ALL=C systemctl …`: the pretend systemd knows no other language. `exec` changes nothing here either.
-        while words
-            .first()
-            .is_some_and(|word| word == "exec" || word.starts_with("LC_ALL=") || word.starts_with("LANG="))
-        {
+        // `env LC_ALL=C systemctl …`: the pretend systemd knows no other language. `exec` changes nothing here either.
+        let says_nothing = |word: &String| {
+            word == "exec" || word == "env" || word.starts_with("LC_ALL=") || word.starts_with("LANG=")
+        };
+        while words.len() > 1 && words.first().is_some_and(says_nothing) {
             words.remove(0);
         }
     }
@@ -75,6 +75,7 @@ mod tests {
         for line in [
             "systemctl is-active web",
             "LC_ALL=C systemctl is-active 'web'",
+            "env LC_ALL=C systemctl is-active 'web.service'",
             "LC_ALL=C exec systemctl is-active -- 'web'",
         ] {
             assert_eq!(answer(&systemd, line), Some(Answer::said("active\n".to_owned(), 0)), "{line}");
