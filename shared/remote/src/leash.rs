@@ -1,10 +1,14 @@
-//! A TCP stream that can be cut from outside and reads no more than it was granted.
+//! A TCP stream that can be cut from outside, reads no more than it was granted, and asks the system seldom.
 //!
 //! The SSH library keeps a task per connection. That task lives as long as its socket gives it something to wait for,
 //! so a host that stalls in the key exchange, or talks without end, could keep it for ever. Cutting the leash ends it
 //! at once; the budget ends hosts that talk without having been asked.
+//!
+//! The library reads a packet in two small pieces, and a host sends several packets at once. Reading all that is there
+//! by one system call, and keeping what was not asked for yet, saves most of the calls of a look.
 
 use std::io;
+use std::mem::MaybeUninit;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -20,6 +24,10 @@ const LOGIN_GRANT_BYTES: u64 = 256 * 1024;
 pub(crate) const COMMAND_GRANT_BYTES: u64 = 256 * 1024;
 /// Most that can be saved up: keepalives and key renewals of a quiet connection live on it.
 const MAX_GRANT_BYTES: u64 = 8 * 1024 * 1024;
+
+/// Most that is read by one system call, in bytes: the longest message of a login fits. It lies on the stack while it is
+/// read; a quiet connection keeps none of it.
+const READ_AT_ONCE_BYTES: usize = 4 * 1024;
 
 const _: () = assert!(
     COMMAND_GRANT_BYTES >= 3 * crate::output::MAX_OUTPUT_BYTES as u64,
@@ -47,7 +55,7 @@ impl Leash {
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
-        (Leash(Arc::clone(&shared)), Leashed { stream, shared })
+        (Leash(Arc::clone(&shared)), Leashed { stream, shared, ahead: Vec::new(), taken: 0 })
     }
 
     /// Lets the host send what one more command may bring.
@@ -69,12 +77,20 @@ impl Drop for Leash {
 pub(crate) struct Leashed {
     stream: TcpStream,
     shared: Arc<Shared>,
+    /// Bytes that were read and not asked for yet, from `taken` on.
+    ahead: Vec<u8>,
+    taken: usize,
 }
 
 impl Leashed {
+    fn cut(&self) -> Option<io::Error> {
+        let is_cut = self.shared.is_cut.load(Ordering::Acquire);
+        is_cut.then(|| io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up"))
+    }
+
     fn refusal(&self) -> Option<io::Error> {
-        if self.shared.is_cut.load(Ordering::Acquire) {
-            return Some(io::Error::new(io::ErrorKind::ConnectionAborted, "the connection was given up"));
+        if let Some(cut) = self.cut() {
+            return Some(cut);
         }
         if self.shared.granted_bytes.load(Ordering::Relaxed) == 0 {
             return Some(io::Error::new(
@@ -83,6 +99,34 @@ impl Leashed {
             ));
         }
         None
+    }
+
+    /// Hands out what was read ahead, as far as there is room.
+    fn hand_out(&mut self, buf: &mut ReadBuf<'_>) {
+        let waiting = &self.ahead[self.taken..];
+        let piece = &waiting[..waiting.len().min(buf.remaining())];
+        buf.put_slice(piece);
+        self.taken += piece.len();
+        if self.taken == self.ahead.len() {
+            self.ahead = Vec::new();
+            self.taken = 0;
+        }
+    }
+
+    /// Reads all that is there, up to a bound, and hands out as much as there is room for.
+    fn read_on(&mut self, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<usize>> {
+        let stream = Pin::new(&mut self.stream);
+        if buf.remaining() >= READ_AT_ONCE_BYTES {
+            let before = buf.filled().len();
+            return stream.poll_read(cx, buf).map_ok(|()| buf.filled().len() - before);
+        }
+        let mut space = [MaybeUninit::uninit(); READ_AT_ONCE_BYTES];
+        let mut read = ReadBuf::uninit(&mut space);
+        std::task::ready!(stream.poll_read(cx, &mut read))?;
+        let (now, later) = read.filled().split_at(read.filled().len().min(buf.remaining()));
+        buf.put_slice(now);
+        self.ahead = later.to_vec();
+        Poll::Ready(Ok(now.len() + later.len()))
     }
 }
 
@@ -94,17 +138,20 @@ impl AsyncRead for Leashed {
     ) -> Poll<io::Result<()>> {
         // Registered before the flag is read, so that a cut in between still wakes.
         self.shared.reader.register(cx.waker());
+        if let Some(cut) = self.cut() {
+            return Poll::Ready(Err(cut));
+        }
+        if !self.ahead.is_empty() {
+            self.hand_out(buf);
+            return Poll::Ready(Ok(()));
+        }
         if let Some(refusal) = self.refusal() {
             return Poll::Ready(Err(refusal));
         }
-        let before = buf.filled().len();
-        let result = Pin::new(&mut self.stream).poll_read(cx, buf);
-        let read = (buf.filled().len() - before) as u64;
-        if read > 0 {
-            let less = |granted: u64| Some(granted.saturating_sub(read));
-            let _ = self.shared.granted_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
-        }
-        result
+        let read = std::task::ready!(self.read_on(cx, buf))?;
+        let less = |granted: u64| Some(granted.saturating_sub(read as u64));
+        let _ = self.shared.granted_bytes.fetch_update(Ordering::Relaxed, Ordering::Relaxed, less);
+        Poll::Ready(Ok(()))
     }
 }
 
@@ -123,5 +170,64 @@ impl AsyncWrite for Leashed {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    async fn tied() -> (TcpStream, Leash, Leashed) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (far, _) = listener.accept().await.unwrap();
+        let (leash, leashed) = Leash::tie(near);
+        (far, leash, leashed)
+    }
+
+    #[tokio::test]
+    async fn small_reads_bring_every_byte_in_order_and_nothing_is_kept_afterwards() {
+        let (mut far, _leash, mut leashed) = tied().await;
+        let sent: Vec<u8> = (0..3 * READ_AT_ONCE_BYTES + 7).map(|n| (n % 251) as u8).collect();
+        far.write_all(&sent).await.unwrap();
+        drop(far);
+        let mut read = Vec::new();
+        let mut piece = [0; 5];
+        loop {
+            match leashed.read(&mut piece).await.unwrap() {
+                0 => break,
+                n => read.extend_from_slice(&piece[..n]),
+            }
+        }
+        assert!(read == sent);
+        assert_eq!(leashed.ahead.capacity(), 0);
+    }
+
+    #[tokio::test]
+    async fn a_cut_ends_reading_even_if_more_was_read_ahead() {
+        let (mut far, leash, mut leashed) = tied().await;
+        far.write_all(b"first, second").await.unwrap();
+        leashed.read_exact(&mut [0; 5]).await.unwrap();
+        drop(leash);
+        let error = leashed.read(&mut [0; 5]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionAborted);
+    }
+
+    #[tokio::test]
+    async fn a_host_that_sends_more_than_it_was_granted_is_not_read_any_further() {
+        let (mut far, _leash, mut leashed) = tied().await;
+        tokio::spawn(async move { while far.write_all(&[0; 4096]).await.is_ok() {} });
+        let mut read = 0_u64;
+        let error = loop {
+            match leashed.read(&mut [0; 16]).await {
+                Ok(n) => read += n as u64,
+                Err(error) => break error,
+            }
+        };
+        assert_eq!(error.kind(), io::ErrorKind::InvalidData);
+        assert!(read < LOGIN_GRANT_BYTES + READ_AT_ONCE_BYTES as u64, "{read}");
     }
 }
