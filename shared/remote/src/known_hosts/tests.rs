@@ -66,9 +66,23 @@ fn several_keys_of_one_host_are_all_accepted() {
 }
 
 #[test]
+fn a_hashed_line_is_tried_until_it_is_found_out_and_found_ever_after() {
+    let (web, db) = (hashed("web"), hashed("db"));
+    let mut file = KnownHosts::parse(&format!("{web} {A}\n{db} {A}\n@revoked {web} {B}\n"));
+    for _ in 0..2 {
+        let found = file.entries(&"web".parse().unwrap());
+        assert_eq!((found.accepted, found.revoked), (vec![key(A)], vec![key(B)]));
+        assert_eq!(file.hashed.len(), 1, "only the other host's line is tried again");
+    }
+    assert_eq!(file.entries(&"mail".parse().unwrap()), Entries::default());
+    assert_eq!(file.entries(&"db".parse().unwrap()).accepted, [key(A)]);
+    assert!(file.hashed.is_empty());
+}
+
+#[test]
 fn markers_are_told_apart() {
     let file = format!("@revoked * {A}\n@cert-authority *.example.com {B}\n@later web {A}\nweb {B}\n");
-    let file = KnownHosts::parse(&file);
+    let mut file = KnownHosts::parse(&file);
     let web = file.entries(&"web".parse().unwrap());
     assert_eq!((web.accepted, web.revoked, web.names_authority), (vec![key(B)], vec![key(A)], false));
     let db = file.entries(&"db.example.com".parse().unwrap());
