@@ -35,6 +35,7 @@ use credential::Credentials;
 use look::Care;
 use network::Network;
 use pool::Connections;
+use restart::Unlimited;
 use trust::TrustBook;
 use web::Web;
 
@@ -92,6 +93,7 @@ pub struct Remote(Arc<Inner>);
 struct Inner {
     connections: Connections,
     web: Web,
+    unlimited: Unlimited,
 }
 
 /// One restart as the host guard needs to know it.
@@ -115,7 +117,7 @@ impl Remote {
         let trusts = TrustBook::new(base_dir.clone());
         let connections = Connections::new(pool, trusts, Credentials::new(base_dir));
         let web = Web::new(allowed_networks).map_err(RemoteError::Http)?;
-        Ok(Remote(Arc::new(Inner { connections, web })))
+        Ok(Remote(Arc::new(Inner { connections, web, unlimited: Unlimited::default() })))
     }
 
     /// Looks at a service once. Never fails: every failure is a sight. `limit` clips the policy's own limits.
@@ -136,7 +138,7 @@ impl Remote {
         order: &RestartOrder<'_>,
         limit: Duration,
     ) -> RestartOutcome {
-        restart::restart(&self.0.connections, spec, order, limit).await
+        restart::restart(&self.0.connections, &self.0.unlimited, spec, order, limit).await
     }
 
     /// Ends every connection in good order, and keeps none from now on.

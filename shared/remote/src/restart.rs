@@ -1,7 +1,10 @@
 //! One restart under the host's guard: sent at most once, and told apart from one that was not sent.
 
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use lamplighter_core::HostAddress;
 use lamplighter_core::sight::{Fault, GuardParts, RestartOutcome, UnreachableKind, one_line};
 use lamplighter_core::spec::{Restart, ServiceSpec, Transport};
 
@@ -17,10 +20,38 @@ const SCRIPT_MARGIN: Duration = Duration::from_secs(3);
 const LEAST_RESTART: Duration = Duration::from_secs(1);
 /// Longest complaint kept of a restart that failed.
 const MAX_COMPLAINT_CHARS: usize = 300;
+/// Most hosts remembered as warned about. Above it all are forgotten, and warned about again.
+const MAX_REMEMBERED: usize = 20_000;
+
+/// Hosts that an operator was warned about: they lack `timeout`, so a restart that hangs is not ended there.
+#[derive(Debug, Default)]
+pub(crate) struct Unlimited(Mutex<HashSet<HostAddress>>);
+
+impl Unlimited {
+    /// Remembers a host; true the first time.
+    fn note(&self, host: &HostAddress) -> bool {
+        let mut hosts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if hosts.len() >= MAX_REMEMBERED {
+            hosts.clear();
+        }
+        hosts.insert(host.clone())
+    }
+
+    /// Warns, once a host, if the script remarked that it had nothing to hold the restart to its limit.
+    fn warn_if_remarked(&self, output: &Output, nonce: &str, host: &HostAddress) {
+        if lacks_timeout(output, nonce) && self.note(host) {
+            tracing::warn!(
+                %host,
+                "the host has no `timeout`: a restart that hangs is not ended there; install `coreutils`"
+            );
+        }
+    }
+}
 
 /// Restarts the service of `spec`.
 pub(crate) async fn restart(
     connections: &Connections,
+    unlimited: &Unlimited,
     spec: &ServiceSpec,
     order: &RestartOrder<'_>,
     limit: Duration,
@@ -53,6 +84,9 @@ pub(crate) async fn restart(
         Some(line) => line.run(&script, heard_by).await,
         None => local::run(&script, heard_by, Unwatched::GoesOn).await,
     };
+    if let Ok(output) | Err(Unheard::Sent { heard: output, .. }) = &heard {
+        unlimited.warn_if_remarked(output, &nonce, &spec.address);
+    }
     let act_secs = act_limit.as_secs().max(1);
     match heard {
         Ok(output) => match last_word(&output, &nonce) {
@@ -68,6 +102,18 @@ pub(crate) async fn restart(
     }
 }
 
+/// What `sudo`, `sudo-rs` and older versions say when they will not run a command. Whatever else `sudo` complains of,
+/// a missing program or a host without a name, no sudoers line would mend.
+const SUDO_REFUSALS: [&str; 7] = [
+    "password is required",
+    "terminal is required",
+    "authentication is required",
+    "not in the sudoers",
+    "not allowed to execute",
+    "may not run sudo",
+    "I'm afraid I can't do that",
+];
+
 /// The script's verdict, as it was written.
 #[derive(Debug, PartialEq, Eq)]
 enum LastWord {
@@ -77,6 +123,12 @@ enum LastWord {
     Changed,
     Busy,
     Failed { status: u32, complaint: String },
+}
+
+/// True if the script remarked that the host has no `timeout`.
+fn lacks_timeout(output: &Output, nonce: &str) -> bool {
+    let remark = format!("lamplighter-remark {nonce} no-timeout");
+    output.stdout().lines().any(|line| line == remark)
 }
 
 /// Finds the one line that carries our nonce. None, more than one, or one that cannot be read is no verdict.
@@ -136,12 +188,14 @@ fn failure(spec: &ServiceSpec, status: u32, complaint: &str, limit_secs: u64) ->
     if matches!(status, 124 | 137) {
         return format!("killed after {limit_secs} s");
     }
-    if let (Restart::Systemd(unit), true) =
-        (&spec.restart, complaint.starts_with("sudo:") || complaint.contains("not in the sudoers"))
+    if let Restart::Systemd(unit) = &spec.restart
+        && SUDO_REFUSALS.iter().any(|refusal| complaint.contains(refusal))
     {
         let user = spec.user.as_ref().map_or("USER", |user| user.as_str());
         let lines = shell::sudoers(user, unit).replace('\n', "` and `");
-        return format!("`sudo` refuses (status {status}); add to the host's sudoers: `{lines}`");
+        return format!(
+            "`sudo` wants a password or refuses (status {status}); add two lines to the host's sudoers with `visudo`: `{lines}`"
+        );
     }
     if let (Restart::Systemd(_), 127) = (&spec.restart, status) {
         return format!(

@@ -262,13 +262,17 @@ if [ -n \"$judged\" ] && present=$(which_run 2>/dev/null 9<&-); then
 fi
 ";
 
-/// Runs the restart under its limit. Its output goes through a pipe to a reader that keeps a little and swallows the
+/// Runs the restart under its limit, and says before it does if the host has nothing to hold it to one. Its output goes through a pipe to a reader that keeps a little and swallows the
 /// rest; nobody waits for that reader, so a daemon left behind can neither hold us up nor be killed by a closed pipe.
 const RUN: &str = "\
 kept=/dev/null
 ended=0
 run() {
-  command -v timeout >/dev/null 2>&1 && set -- timeout -k \"$grace\" \"$limit\" \"$@\"
+  if command -v timeout >/dev/null 2>&1; then
+    set -- timeout -k \"$grace\" \"$limit\" \"$@\"
+  else
+    printf '%s\\n' \"lamplighter-remark $nonce no-timeout\"
+  fi
   pipe=$home/pipe.$$
   if [ -n \"$home\" ] && mkfifo \"$pipe\" 2>/dev/null; then
     kept=$home/said.$$
@@ -289,10 +293,10 @@ run() {
 }
 ";
 
-/// The last word.
+/// The last word. `sudo` complains of a host without a name of its own before every command, even those that succeed.
 const REPORT: &str = "\
 first=
-[ \"$kept\" = /dev/null ] || { first=$(head -c 2048 \"$kept\" 2>/dev/null | grep . | head -n 1 | tr -cd '[:print:]' | cut -c 1-300); rm -f \"$kept\"; }
+[ \"$kept\" = /dev/null ] || { first=$(head -c 2048 \"$kept\" 2>/dev/null | grep . | grep -v '^sudo: unable to resolve host' | head -n 1 | tr -cd '[:print:]' | cut -c 1-300); rm -f \"$kept\"; }
 if [ \"$ended\" = 0 ]; then
   say done \"lock=$lock action_no=$number process=$process\"
 else

@@ -44,18 +44,55 @@ fn anything_else_is_no_verdict() {
     }
 }
 
-#[test]
-fn a_refusal_of_sudo_names_the_line_that_is_missing() {
-    let spec: ServiceSpec = serde_json::from_value(serde_json::json!({
+fn spec() -> ServiceSpec {
+    serde_json::from_value(serde_json::json!({
         "id": "web", "address": "203.0.113.7", "user": "runner", "check": {"systemd": "web"}, "restart": {"systemd": "web"},
     }))
-    .unwrap();
-    let failed = failure(&spec, 1, "sudo: a password is required", 60);
-    assert!(
-        failed
-            .contains("runner ALL=(root) NOPASSWD: /usr/bin/systemctl --no-ask-password restart web.service"),
-        "{failed}"
+    .unwrap()
+}
+
+#[test]
+fn a_sudo_that_asks_for_a_password_brings_both_lines_that_are_missing() {
+    for complaint in [
+        "sudo: a password is required",
+        "sudo: a terminal is required to read the password; either use the -S option",
+        "sudo: interactive authentication is required",
+        "runner is not in the sudoers file.",
+        "Sorry, user runner is not allowed to execute '/usr/bin/systemctl --no-ask-password restart web.service' as root",
+        "Sorry, user runner may not run sudo on vps-001.",
+        "sudo: I'm sorry runner. I'm afraid I can't do that",
+    ] {
+        assert_eq!(
+            failure(&spec(), 1, complaint, 60),
+            "`sudo` wants a password or refuses (status 1); add two lines to the host's sudoers with `visudo`: \
+             `runner ALL=(root) NOPASSWD: /usr/bin/systemctl --no-ask-password restart web.service` and \
+             `runner ALL=(root) NOPASSWD: /usr/bin/systemctl --no-ask-password reset-failed web.service`",
+            "{complaint}"
+        );
+    }
+}
+
+#[test]
+fn other_failures_are_not_blamed_on_sudo() {
+    assert_eq!(failure(&spec(), 124, "", 60), "killed after 60 s");
+    assert_eq!(failure(&spec(), 5, "Job failed", 60), "exit status 5: Job failed");
+    assert_eq!(
+        failure(&spec(), 1, "sudo: systemctl: command not found", 60),
+        "exit status 1: sudo: systemctl: command not found"
     );
-    assert_eq!(failure(&spec, 124, "", 60), "killed after 60 s");
-    assert_eq!(failure(&spec, 5, "Job failed", 60), "exit status 5: Job failed");
+}
+
+#[test]
+fn a_host_without_timeout_is_warned_about_once() {
+    let remarked =
+        said("lamplighter-remark abc no-timeout\nlamplighter abc done lock=1 action_no=1 process=1\n");
+    assert!(lacks_timeout(&remarked, "abc"));
+    assert!(last_word(&remarked, "abc").is_some(), "a remark is no verdict and hides none");
+    assert!(!lacks_timeout(&said("lamplighter-remark xyz no-timeout\n"), "abc"));
+    let unlimited = Unlimited::default();
+    let (first, second) = ("203.0.113.7".parse().unwrap(), "203.0.113.8".parse().unwrap());
+    assert_eq!(
+        [unlimited.note(&first), unlimited.note(&first), unlimited.note(&second)],
+        [true, false, true]
+    );
 }

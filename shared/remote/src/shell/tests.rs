@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::{Command as Process, Output};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use lamplighter_core::EnvName;
@@ -22,11 +22,14 @@ const TOOLS: [&str; 15] = [
 struct Host {
     dir: tempfile::TempDir,
     shells: Vec<&'static str>,
+    /// The last restart said that it could not be held to its limit.
+    remarked: AtomicBool,
 }
 
 impl Host {
     fn new(extra_tools: &[&str]) -> Self {
-        let host = Self { dir: tempfile::tempdir().unwrap(), shells: vec!["sh"] };
+        let host =
+            Self { dir: tempfile::tempdir().unwrap(), shells: vec!["sh"], remarked: AtomicBool::new(false) };
         for name in ["bin", "home", "lock", "var", "state"] {
             fs::create_dir(host.path(name)).unwrap();
         }
@@ -116,8 +119,14 @@ impl Host {
         let output = self.run(shell, &text);
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         let stdout = String::from_utf8(output.stdout).unwrap();
-        assert_eq!(stdout.lines().count(), 1, "{stdout}");
-        stdout.trim_end().strip_prefix("lamplighter n0nce ").unwrap_or(&stdout).to_owned()
+        let (remarks, words): (Vec<&str>, Vec<&str>) =
+            stdout.lines().partition(|line| line.starts_with("lamplighter-remark "));
+        let has_timeout = self.path("bin/timeout").exists();
+        assert!(remarks.iter().all(|remark| *remark == "lamplighter-remark n0nce no-timeout"), "{stdout}");
+        assert!(remarks.len() <= usize::from(!has_timeout), "{stdout}");
+        assert_eq!(words.len(), 1, "{stdout}");
+        self.remarked.store(!remarks.is_empty(), Ordering::Relaxed);
+        words[0].trim_end().strip_prefix("lamplighter n0nce ").unwrap_or(&stdout).to_owned()
     }
 }
 
@@ -236,6 +245,9 @@ fn what_a_host_lacks_is_said_and_the_rest_is_used() {
 
     let no_timeout = Host::new(&["flock"]);
     assert_eq!(no_timeout.restart(&spec(UNIT), 1, Some("aaaa1111"), 60), "done lock=1 action_no=1 process=1");
+    assert!(no_timeout.remarked.load(Ordering::Relaxed));
+    assert_eq!(no_timeout.restart(&spec(UNIT), 1, Some("aaaa1111"), 60), "refused repeated");
+    assert!(!no_timeout.remarked.load(Ordering::Relaxed), "nothing ran that a limit could have ended");
 
     let no_place = Host::whole();
     for name in ["home", "var"] {
@@ -281,6 +293,13 @@ fn a_failure_brings_its_first_line_and_cannot_forge_the_verdict() {
         host.restart(&spec(UNIT), 1, None, 60),
         "failed 5 Job failed\\nlamplighter n0nce done lock=1 action_no=1 process=1"
     );
+}
+
+#[test]
+fn what_sudo_says_of_the_hosts_name_is_not_why_a_restart_failed() {
+    let host = Host::whole();
+    host.write("fail", "sudo: unable to resolve host vps-001: Name or service not known\nJob failed\n");
+    assert_eq!(host.restart(&spec(UNIT), 1, None, 60), "failed 5 Job failed");
 }
 
 #[test]
