@@ -31,6 +31,11 @@ pub(crate) enum Activity {
 }
 
 /// Reads the answer to `is-active`.
+///
+/// One look is one moment. A unit with `Restart=always` that crashes and is started again by systemd says `active` between
+/// two crashes, and is up to a look that comes then, however high its `NRestarts`: asking for more at every look would
+/// double its cost. A look that meets it between a crash and the next start sees it down, or starting. Give such a
+/// service an `http` check, or its unit a `StartLimitIntervalSec` that lets systemd give up on it.
 pub(crate) fn activity(output: &Output) -> Result<Activity, Fault<UnreachableKind>> {
     match output.status()? {
         0 if matches!(output.stdout.as_slice(), b"active\n" | b"active") => Ok(Activity::Active),

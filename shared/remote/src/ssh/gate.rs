@@ -49,6 +49,14 @@ impl GateError {
 impl client::Handler for Gate {
     type Error = GateError;
 
+    /// Judges the key of the first key exchange, which is the only one this is called for.
+    ///
+    /// The key of a later exchange is not compared, and need not be. The messages of a later exchange travel inside the
+    /// encryption of the one before, so only whoever proved to hold the accepted key can begin it, and the session's
+    /// identity stays that of the first exchange. A host that signs a later exchange with another key shows that it holds
+    /// that one as well; it does not become another host, and could have gone on with the old keys just the same. To refuse
+    /// later exchanges would cost more than it brings: hosts with a `RekeyLimit` would lose commands half-way.
+    /// A key that is revoked or replaced in the configuration is another matter: its connections are not used any more.
     async fn check_server_key(&mut self, shown: &PublicKeyOrCertificate) -> Result<bool, GateError> {
         let key = match shown {
             PublicKeyOrCertificate::PublicKey { key, .. } => key.key_data(),
