@@ -5,12 +5,14 @@
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
 
 mod fleet;
+mod heal;
 mod measure;
 mod openssh;
 mod own_fleet;
 mod sweep;
 
 use std::path::PathBuf;
+use std::time::Instant;
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -18,15 +20,18 @@ use clap::Parser;
 /// Measures checks, sweeps and connections.
 #[derive(Debug, Parser)]
 struct Args {
-    /// Hosts of the comparison with OpenSSH's client.
+    /// Hosts of the comparison with OpenSSH's client; 0 leaves it out.
     #[arg(long, default_value_t = 200)]
     hosts: usize,
-    /// Looks at once.
-    #[arg(long, default_value_t = 64)]
+    /// Looks at once, 1 at least.
+    #[arg(long, default_value_t = 64, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..))]
     concurrency: usize,
-    /// Fleet sizes to sweep in this machine's own fleet.
+    /// Fleet sizes to sweep in this machine's own fleet; 0 leaves it out.
     #[arg(long, value_delimiter = ',', default_value = "1000,10000")]
     services: Vec<usize>,
+    /// Crashes from which a service is healed by the whole engine, some eight seconds each; 0 leaves it out.
+    #[arg(long, default_value_t = 5)]
+    heals: usize,
     /// Looks, and only looks, at the real hosts of a fleet file instead.
     #[arg(long)]
     fleet: Option<PathBuf>,
@@ -40,22 +45,29 @@ fn main() -> anyhow::Result<()> {
     measure::raise_file_limit();
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().context("starting the runtime")?;
-    runtime.block_on(async {
-        if let Some(services) = args.serve_fleet {
-            return fleet::serve(services).await;
-        }
-        println!("{}", measure::machine());
-        if let Some(file) = &args.fleet {
-            return sweep::real_fleet(file, args.concurrency).await;
-        }
+    // As a server sweeps: in a task on the runtime's own threads, beside the connections.
+    runtime.block_on(async { tokio::spawn(run(args)).await.context("running the bench")? })
+}
+
+async fn run(args: Args) -> anyhow::Result<()> {
+    if let Some(services) = args.serve_fleet {
+        return fleet::serve(services).await;
+    }
+    let began = Instant::now();
+    println!("{}", measure::machine());
+    if let Some(file) = &args.fleet {
+        return sweep::real_fleet(file, args.concurrency).await;
+    }
+    if args.hosts > 0 {
         openssh::compare(args.hosts, args.concurrency).await?;
-        for services in &args.services {
-            own_fleet::sweeps(*services, args.concurrency).await?;
-        }
-        own_fleet::one_bad_host(args.concurrency).await?;
-        println!(
-            "\nnot measured here: crash of a service to active again; it needs the server and its minute hand"
-        );
-        Ok(())
-    })
+    }
+    for services in args.services.iter().filter(|services| **services > 0) {
+        own_fleet::sweeps(*services, args.concurrency).await?;
+    }
+    own_fleet::one_bad_host(args.concurrency).await?;
+    if args.heals > 0 {
+        heal::heals(args.heals).await?;
+    }
+    println!("all of it took {:.0} s; {}", began.elapsed().as_secs_f64(), measure::load());
+    Ok(())
 }

@@ -43,6 +43,18 @@ impl Stretch {
 }
 
 impl Cost {
+    pub(crate) const NONE: Cost =
+        Cost { wall: Duration::ZERO, cpu: Duration::ZERO, children: Duration::ZERO };
+
+    /// Both stretches together.
+    pub(crate) fn and(self, other: Cost) -> Cost {
+        Cost {
+            wall: self.wall + other.wall,
+            cpu: self.cpu + other.cpu,
+            children: self.children + other.children,
+        }
+    }
+
     /// Microseconds of this process's CPU for each of `count`.
     #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
     pub(crate) fn cpu_micros_each(&self, count: usize) -> f64 {
@@ -108,4 +120,10 @@ pub(crate) fn machine() -> String {
         env!("CARGO_PKG_VERSION"),
         kernel.trim()
     )
+}
+
+/// How busy the machine was besides: times on the wall mean little on a busy one.
+pub(crate) fn load() -> String {
+    let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
+    format!("the machine's load over the last minute was {}", load.split(' ').next().unwrap_or("unknown"))
 }

@@ -21,8 +21,8 @@ pub(crate) type Verdicts = BTreeMap<String, usize>;
 /// Looks once at each service.
 pub(crate) async fn sweep(remote: &Remote, services: &[ServiceSpec], concurrency: usize) -> (Cost, Verdicts) {
     let stretch = Stretch::begin();
-    let looks = futures_util::stream::iter(services)
-        .map(|spec| remote.look(spec, SystemTime::now().into(), LOOK_LIMIT));
+    let looks = futures_util::stream::iter(0..services.len())
+        .map(|index| remote.look(&services[index], SystemTime::now().into(), LOOK_LIMIT));
     let mut looks = Box::pin(looks.buffer_unordered(concurrency));
     let mut verdicts = Verdicts::new();
     while let Some(look) = looks.next().await {
