@@ -121,8 +121,7 @@ fn print(form: Form, events: &[Value]) -> Result<(), Stop> {
             say::table(&happening::told(&all).map(row).collect::<Vec<_>>())
         }
     };
-    say::data_while_read(&text).map_err(|error| match error.kind() {
-        ErrorKind::BrokenPipe => Stop::ReaderGone,
-        _ => Stop::Failed(error.into()),
+    say::data_while_read(&text).map_err(|error| {
+        if error.kind() == ErrorKind::BrokenPipe { Stop::ReaderGone } else { Stop::Failed(error.into()) }
     })
 }
