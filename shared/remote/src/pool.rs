@@ -9,6 +9,7 @@ use lamplighter_core::HostAddress;
 use lamplighter_core::name::UserName;
 use lamplighter_core::sight::{Fault, UnreachableKind};
 use lamplighter_core::spec::{KeyRef, ServiceSpec};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::Pool;
@@ -21,6 +22,10 @@ use crate::trust::{Trust, TrustBook};
 const KEPT_PATIENCE: Duration = Duration::from_secs(2);
 /// Slots without a connection are cleared away once there are so many more than connections.
 const SLACK_SLOTS: usize = 1_024;
+/// A connection unused for longer than any sweep's interval has lost its place to whoever comes next. Until then a full
+/// pool keeps what it has: a sweep asks each host in turn, so giving up the longest unused for each newcomer would lose
+/// every connection just before it is wanted again.
+const PLACE_KEPT: Duration = Duration::from_secs(3_600 + 60);
 /// How long all the goodbyes together may take.
 const GOODBYE_LIMIT: Duration = Duration::from_secs(2);
 
@@ -30,7 +35,9 @@ pub(crate) struct Connections {
     most: usize,
     is_closed: AtomicBool,
     slots: Mutex<HashMap<Destination, Arc<Slot>>>,
-    uses: AtomicU64,
+    /// One for each connection that may be kept.
+    places: Arc<Semaphore>,
+    began: Instant,
     pub(crate) trusts: TrustBook,
     pub(crate) credentials: Credentials,
     pub(crate) configs: Configs,
@@ -49,20 +56,33 @@ struct Destination {
 #[derive(Default)]
 struct Slot {
     state: tokio::sync::Mutex<State>,
-    is_live: AtomicBool,
-    last_used: AtomicU64,
+    /// In seconds since the pool began.
+    last_used_secs: AtomicU64,
 }
 
 #[derive(Default)]
 struct State {
-    session: Option<Arc<Session>>,
+    kept: Option<Kept>,
     /// The last failure to connect: whoever waited for that very attempt shares it.
     failure: Option<(Instant, Fault<UnreachableKind>)>,
 }
 
+/// A connection that is kept, and its place, which is free again once this is dropped.
+struct Kept {
+    session: Arc<Session>,
+    _place: OwnedSemaphorePermit,
+}
+
+impl Slot {
+    /// True if a connection is kept here, or somebody is at it right now.
+    fn is_taken(&self) -> bool {
+        self.state.try_lock().map_or(true, |state| state.kept.is_some())
+    }
+}
+
 impl std::fmt::Debug for Slot {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Slot").field("is_live", &self.is_live).finish_non_exhaustive()
+        f.debug_struct("Slot").field("is_taken", &self.is_taken()).finish_non_exhaustive()
     }
 }
 
@@ -76,7 +96,8 @@ impl Connections {
             most,
             is_closed: AtomicBool::new(false),
             slots: Mutex::default(),
-            uses: AtomicU64::new(0),
+            places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
+            began: Instant::now(),
             trusts,
             credentials,
             configs: Configs::default(),
@@ -127,8 +148,7 @@ impl Connections {
 
     /// How many connections are kept.
     pub(crate) fn live(&self) -> usize {
-        let slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        slots.values().filter(|slot| slot.is_live.load(Ordering::Relaxed)).count()
+        self.most.saturating_sub(self.places.available_permits())
     }
 
     /// Ends every kept connection in good order, and keeps none from now on.
@@ -139,7 +159,7 @@ impl Connections {
             slots.drain().map(|(_, slot)| slot).collect()
         };
         let goodbyes = slots.iter().map(|slot| async {
-            if let Some(session) = slot.state.lock().await.session.take() {
+            if let Some(session) = slot.state.lock().await.kept.take().map(|kept| kept.session) {
                 session.say_goodbye().await;
                 session.ended().await;
             }
@@ -155,16 +175,15 @@ impl Connections {
         trust: &Arc<Trust>,
         deadline: Deadline,
     ) -> Result<(Arc<Session>, bool), Fault<UnreachableKind>> {
-        slot.last_used.store(self.uses.fetch_add(1, Ordering::Relaxed), Ordering::Relaxed);
+        slot.last_used_secs.store(self.began.elapsed().as_secs(), Ordering::Relaxed);
         let began = Instant::now();
         let late = |_| Fault::new(UnreachableKind::TimedOut, "no connection in time");
         let mut state = deadline.bound(slot.state.lock()).await.map_err(late)?;
-        if let Some(session) = &state.session {
-            if !session.is_closed() {
-                return Ok((Arc::clone(session), true));
+        if let Some(kept) = &state.kept {
+            if !kept.session.is_closed() {
+                return Ok((Arc::clone(&kept.session), true));
             }
-            state.session = None;
-            slot.is_live.store(false, Ordering::Relaxed);
+            state.kept = None;
         }
         if let Some((failed_at, fault)) = &state.failure
             && *failed_at > began
@@ -175,11 +194,10 @@ impl Connections {
             Ok(session) => {
                 let session = Arc::new(session);
                 state.failure = None;
-                if !self.is_closed.load(Ordering::Acquire) {
-                    state.session = Some(Arc::clone(&session));
-                    slot.is_live.store(true, Ordering::Relaxed);
-                    drop(state);
-                    self.make_room();
+                if !self.is_closed.load(Ordering::Acquire)
+                    && let Some(place) = self.place()
+                {
+                    state.kept = Some(Kept { session: Arc::clone(&session), _place: place });
                 }
                 Ok((session, false))
             }
@@ -208,34 +226,30 @@ impl Connections {
             return Arc::clone(slot);
         }
         if slots.len() >= self.most + SLACK_SLOTS {
-            slots.retain(|_, slot| slot.is_live.load(Ordering::Relaxed) || Arc::strong_count(slot) > 1);
+            slots.retain(|_, slot| Arc::strong_count(slot) > 1 || slot.is_taken());
         }
         Arc::clone(slots.entry(to.clone()).or_default())
     }
 
-    /// Gives up the connections that were not used for longest, down to the bound. A look that uses one keeps it
-    /// to its end.
-    fn make_room(&self) {
-        let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut live = slots.values().filter(|slot| slot.is_live.load(Ordering::Relaxed)).count();
-        while live > self.most {
-            let longest_unused = slots
-                .iter()
-                .filter(|(_, slot)| slot.is_live.load(Ordering::Relaxed))
-                .min_by_key(|(_, slot)| slot.last_used.load(Ordering::Relaxed))
-                .map(|(to, _)| to.clone());
-            let Some(to) = longest_unused else { return };
-            slots.remove(&to);
-            live -= 1;
-        }
+    /// A place for one more connection to be kept, if there is one: a free one, or that of a connection nobody has used
+    /// for so long that nobody will.
+    fn place(&self) -> Option<OwnedSemaphorePermit> {
+        let free = || Arc::clone(&self.places).try_acquire_owned().ok();
+        free().or_else(|| {
+            let forsaken = self.began.elapsed().checked_sub(PLACE_KEPT)?.as_secs();
+            let is_kept = |slot: &Slot| slot.last_used_secs.load(Ordering::Relaxed) >= forsaken;
+            let mut slots = self.slots.lock().unwrap_or_else(PoisonError::into_inner);
+            slots.retain(|_, slot| is_kept(slot) || Arc::strong_count(slot) > 1);
+            drop(slots);
+            free()
+        })
     }
 }
 
 /// Takes a dead connection out of its slot, unless somebody has replaced it already.
 async fn forget(slot: &Slot, dead: &Arc<Session>) {
     let mut state = slot.state.lock().await;
-    if state.session.as_ref().is_some_and(|session| Arc::ptr_eq(session, dead)) {
-        state.session = None;
-        slot.is_live.store(false, Ordering::Relaxed);
+    if state.kept.as_ref().is_some_and(|kept| Arc::ptr_eq(&kept.session, dead)) {
+        state.kept = None;
     }
 }

@@ -292,6 +292,29 @@ async fn connections_are_bounded_and_none_is_kept_where_none_may_be() {
 }
 
 #[tokio::test]
+async fn a_full_pool_keeps_what_it_has_until_nobody_has_used_it_for_long() {
+    let (Some(one), Some(two)) = (Host::start(), Host::start()) else { return };
+    std::fs::copy(two.path("user_key"), one.path("second_key")).unwrap();
+    let config = RemoteConfig { pool: Pool::Keep { most: 1 }, ..RemoteConfig::new(one.path("")) };
+    let remote = Remote::new(config).unwrap();
+    let specs = [one.spec(json!({})), two.spec(json!({"key": "file:second_key"}))];
+    let logins = |host: &Host| host.log().matches("Accepted publickey").count();
+    for spec in specs.iter().cycle().take(6) {
+        assert_eq!(look(&remote, spec).await.sight, Sight::Up);
+        assert_eq!(remote.connections(), 1);
+    }
+    assert_eq!((logins(&one), logins(&two)), (1, 3));
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(2 * 3_600)).await;
+    tokio::time::resume();
+    for _ in 0..2 {
+        assert_eq!(look(&remote, &specs[1]).await.sight, Sight::Up);
+        assert_eq!(remote.connections(), 1);
+    }
+    assert_eq!((logins(&one), logins(&two)), (1, 4));
+}
+
+#[tokio::test]
 async fn a_look_that_is_dropped_lets_go_of_everything() {
     let Some(host) = Host::start() else { return };
     let (remote, spec) = (host.remote(), host.spec(json!({"check": {"command": "sleep 20"}})));
