@@ -19,6 +19,8 @@ const STREAMS_AT_ONCE: usize = 256;
 /// The envs of a home, behind one door.
 pub struct Home {
     envs: BTreeMap<EnvName, Arc<Env>>,
+    /// True if a service may be made a process of this machine through the API.
+    pub(crate) local_allowed: bool,
     pub(crate) started: Moment,
     pub(crate) version: String,
     pub(crate) requests: Arc<Semaphore>,
@@ -42,6 +44,7 @@ impl Home {
     pub fn new(envs: impl IntoIterator<Item = Arc<Env>>, started: Moment, version: &str) -> Self {
         Self {
             envs: envs.into_iter().map(|env| (env.name().clone(), env)).collect(),
+            local_allowed: false,
             started,
             version: version.to_owned(),
             requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
@@ -50,6 +53,13 @@ impl Home {
             answered: Answered::default(),
             said: Mutex::default(),
         }
+    }
+
+    /// The same home, where services with `transport = "local"` may be put through the API: whoever has an admin's
+    /// token can then run commands on this machine. For tests; a home in use takes them from its fleet file.
+    #[must_use]
+    pub fn allowing_local(self) -> Self {
+        Self { local_allowed: true, ..self }
     }
 
     /// The env of this name.

@@ -95,7 +95,7 @@ pub(crate) async fn list(visit: Visit, mut asked: Asked) -> Reply {
             if !(visit.may_see(&placed.spec) && filter.wants(&placed)) {
                 continue;
             }
-            cursor = Some(cursor_at(&placed));
+            cursor = Some(placed.cursor());
             found.push(ServiceView::of(visit.env.name(), &placed, shards.of(placed.shard)));
             if found.len() == limit {
                 break;
@@ -113,11 +113,6 @@ pub(crate) async fn list(visit: Visit, mut asked: Asked) -> Reply {
         format!("{}?limit={limit}&after={}{}", visit.url("services"), encoded(cursor), filter.written())
     });
     Ok(Answer::ok(&json!({"items": found, "next": cursor}))?.next(link))
-}
-
-/// The cursor after this service, as the store writes it.
-fn cursor_at(placed: &Placed) -> String {
-    format!("{}#{}", placed.shard, placed.spec.id)
 }
 
 fn must_be_cursor(cursor: &str) -> Result<(), Problem> {

@@ -4,7 +4,8 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::BoxFuture;
-use lamplighter_store::Begun;
+use lamplighter_core::Moment;
+use lamplighter_store::{Begun, Store};
 
 use crate::answer::{Answer, Reply};
 use crate::body::Body;
@@ -52,25 +53,19 @@ impl Work {
                 Problem::new(Kind::KeyReused, detail, "use a new key for a new request").into_response()
             }
             Ok(Begun::Running) => {
-                let detail =
-                    "the first request with this `Idempotency-Key` is running, or ended without an answer";
-                let hint = "ask again with the same key in a moment; after five minutes it is done anew";
+                let detail = "the first request with this `Idempotency-Key` is running, or its answer could not be kept";
+                let hint = "ask again with the same key in a moment; if it never ends, it is done anew after five minutes";
                 Problem::conflict(detail, hint).retry_after(1).into_response()
             }
             Ok(Begun::Fresh) => {
+                let begun = Undertaking { store, key, now };
+                // The work runs in a task of its own, and so does the keeping of its answer.
                 let worked = tokio::spawn(async move {
-                    let reply = work.await;
-                    let kept = match &reply {
-                        Ok(answer) => Some(answer.clone()),
-                        // It may be answered otherwise next time, so it is not what repetitions are told.
-                        Err(problem) if problem.is_ours() => None,
-                        Err(problem) => Some(Answer::of_problem(problem)),
+                    let reply = match tokio::spawn(work).await {
+                        Ok(reply) => reply,
+                        Err(error) => Err(broken(&error.to_string())),
                     };
-                    if let Some(text) = kept.and_then(|answer| serde_json::to_string(&answer).ok())
-                        && let Err(error) = store.finish_request(&key, &text).await
-                    {
-                        tracing::warn!(%error, "an answer could not be kept for repetitions");
-                    }
+                    begun.ended(&reply).await;
                     reply
                 });
                 match worked.await {
@@ -78,6 +73,32 @@ impl Work {
                     Err(error) => broken(&error.to_string()).into_response(),
                 }
             }
+        }
+    }
+}
+
+/// Work that was begun under a key.
+struct Undertaking {
+    store: Store,
+    key: String,
+    now: Moment,
+}
+
+impl Undertaking {
+    /// Keeps the answer for repetitions, or frees the key if the answer is a failure of ours: it may be answered
+    /// otherwise next time, and the asker may find out at once.
+    async fn ended(&self, reply: &Reply) {
+        let kept = match reply {
+            Ok(answer) => Some(answer.clone()),
+            Err(problem) if problem.is_ours() => None,
+            Err(problem) => Some(Answer::of_problem(problem)),
+        };
+        let done = match kept.and_then(|answer| serde_json::to_string(&answer).ok()) {
+            Some(text) => self.store.finish_request(&self.key, &text).await,
+            None => self.store.abandon_request(&self.key, self.now).await,
+        };
+        if let Err(error) = done {
+            tracing::warn!(%error, "an answer could not be kept for repetitions, nor its key freed");
         }
     }
 }

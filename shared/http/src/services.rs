@@ -4,7 +4,7 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{delete, get, patch, put};
 use lamplighter_core::ServiceId;
 use lamplighter_core::decision::AuditEntry;
-use lamplighter_core::spec::ServiceSpec;
+use lamplighter_core::spec::{ServiceSpec, Transport};
 use lamplighter_store::{Expected, Placed, Put, Removed};
 use serde_json::Value;
 
@@ -100,7 +100,8 @@ fn putting() -> Operation {
         id: "put_service",
         tag: "services",
         summary: "Create or replace a service",
-        description: "The body is the whole spec; what it leaves out has its default. Unknown fields are refused.",
+        description: "The body is the whole spec; what it leaves out has its default. Unknown fields are refused. \
+                      A service with `transport: \"local\"` is created in the fleet file; here it can only be changed.",
         access: Access::Admin,
         params: &[
             IF_MATCH,
@@ -182,7 +183,15 @@ pub(crate) async fn shown(visit: &Visit, placed: &Placed, status: StatusCode) ->
 async fn replace(visit: Visit, Id(id): Id, headers: HeaderMap, body: Body) -> Reply {
     let spec: ServiceSpec = body.read()?;
     must_fit(&id, &spec)?;
-    let expected = expectation(&visit, &id, &headers).await?;
+    let mut expected = expectation(&visit, &id, &headers).await?;
+    if spec.transport == Transport::Local && !visit.home.local_allowed {
+        let there = visit.store().load_service(&id).await?;
+        may_be_local(&visit, &spec, there.as_ref().map(|placed| &placed.spec))?;
+        if let (Expected::Any, Some(placed)) = (expected, there) {
+            // It must still be the local service that was seen.
+            expected = Expected::Version(placed.spec_version);
+        }
+    }
     let put = visit.store().put_service(&spec, expected, visit.now()).await?;
     written(&visit, &id, put).await
 }
@@ -200,6 +209,7 @@ async fn change(visit: Visit, Id(id): Id, headers: HeaderMap, body: Body) -> Rep
         }
         let spec = patched(&placed.spec, patch.clone())?;
         must_fit(&id, &spec)?;
+        may_be_local(&visit, &spec, Some(&placed.spec))?;
         let expected = Expected::Version(placed.spec_version);
         match visit.store().put_service(&spec, expected, visit.now()).await? {
             // Somebody else was faster: the patch is applied to what they wrote.
@@ -274,6 +284,24 @@ async fn note(visit: &Visit, id: &ServiceId, action: &str, because: &str) {
         // The spec itself is written; to answer with a failure would say that it is not.
         tracing::error!(env = %visit.env.name(), service = %id, %error, "`{action}` by {} is missing from the audit trail", visit.by());
     }
+}
+
+/// A process of this machine is made a service only by whoever may write the fleet file; such a service can be changed.
+fn may_be_local(visit: &Visit, spec: &ServiceSpec, before: Option<&ServiceSpec>) -> Result<(), Problem> {
+    let is_local = spec.transport == Transport::Local;
+    let was_local = before.is_some_and(|before| before.transport == Transport::Local);
+    if !is_local || was_local || visit.home.local_allowed {
+        return Ok(());
+    }
+    let detail = format!(
+        "`{}` cannot be given `transport: \"local\"` here: its commands would run on Lamplighter's own machine",
+        spec.id
+    );
+    Err(Problem::new(
+        Kind::Forbidden,
+        detail,
+        "put it into the fleet file on that machine and start Lamplighter anew",
+    ))
 }
 
 fn must_fit(id: &ServiceId, spec: &ServiceSpec) -> Result<(), Problem> {

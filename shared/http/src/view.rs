@@ -109,8 +109,8 @@ impl ServiceView {
             lifecycle: spec.lifecycle,
             held: watch.hold.clone(),
             totals: totals(watch, checks),
-            created_at: None,
-            updated_at: None,
+            created_at: placed.created_at,
+            updated_at: placed.updated_at,
             spec: None,
             spec_version: None,
         }

@@ -45,6 +45,8 @@ async fn a_merge_patch_changes_what_it_names() {
     let said = patch(json!({"owner": null, "lifecycle": "suspended", "policy": {"settle": "1s"}}), &[]).await;
     assert_eq!((said.status, said.header("etag")), (200, "\"2\""), "{}", said.text);
     assert_eq!(said.body["owner"], Value::Null);
+    let (created, updated) = (moment(&said.body["created_at"]), moment(&said.body["updated_at"]));
+    assert!(created <= updated, "{}", said.text);
     assert_eq!(said.body["spec"]["policy"]["settle"], "1s");
     assert_eq!(said.body["spec"]["check"]["command"], "true");
     let said = patch(json!({"check": {"command": null, "tcp": 6379}}), &[("if-match", "\"2\"")]).await;
@@ -186,4 +188,30 @@ async fn settings_have_a_version_too() {
     }
     assert_eq!(house.get(&path).await.body["every"], "30s");
     assert!(house.get(&format!("{E}/audit")).await.text.contains("settings replaced"));
+}
+
+#[tokio::test]
+async fn a_process_of_this_machine_is_made_a_service_in_the_fleet_file_only() {
+    let house = House::refusing_local().await;
+    let path = |id: &str| format!("{E}/services/{id}");
+    let refused = house.call(Method::PUT, &path("vps-001"), &[], Some(spec("vps-001", "true"))).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+    assert!(refused.body["hint"].as_str().unwrap().contains("fleet file"), "{}", refused.text);
+
+    let remote = json!({"id": "vps-002", "address": "203.0.113.7", "user": "rachel", "key": "file:keys/prod", "known_hosts": "known_hosts", "check": {"tcp": 6379},
+                         "restart": {"systemd": "redis"}});
+    let made = house.call(Method::PUT, &path("vps-002"), &[], Some(remote)).await;
+    assert_eq!(made.status, 201, "{}", made.text);
+    let patch = json!({"transport": "local"});
+    assert_eq!(house.call(Method::PATCH, &path("vps-002"), &[], Some(patch)).await.status, 403);
+    let refused = house.call(Method::PUT, &path("vps-002"), &[], Some(spec("vps-002", "true"))).await;
+    assert_eq!(refused.status, 403, "{}", refused.text);
+
+    let from_file = serde_json::from_value(spec("vps-003", "true")).unwrap();
+    let now = house.env.clock().now();
+    house.env.store().put_service(&from_file, lamplighter_store::Expected::Any, now).await.unwrap();
+    let changed = house.call(Method::PUT, &path("vps-003"), &[], Some(spec("vps-003", "false"))).await;
+    assert_eq!((changed.status, changed.header("etag")), (200, "\"2\""), "{}", changed.text);
+    let owner = json!({"owner": "ada@example.com"});
+    assert_eq!(house.call(Method::PATCH, &path("vps-003"), &[], Some(owner)).await.status, 200);
 }

@@ -2,10 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use axum::http::Method;
 use lamplighter_store::Scope;
+use lamplighter_store::embedded::{Call, Injected, Intercept};
 use serde_json::{Value, json};
 
 mod house;
@@ -37,6 +40,38 @@ async fn one_key_is_one_piece_of_work() {
     assert_eq!(without.status, 409, "the restart is under way: {}", without.text);
     let steps = house.env.store().steps().await.unwrap();
     assert_eq!((steps.len(), steps[0].0.attempt.action_no), (1, 1));
+}
+
+/// Fails the next transaction, once it is told to.
+#[derive(Default)]
+struct Fault(AtomicBool);
+
+impl Intercept for Fault {
+    fn before(&self, call: &Call<'_>) -> Injected {
+        let fails = call.operation == "TransactWriteItems" && self.0.swap(false, Ordering::Relaxed);
+        if fails { Injected::ServerError } else { Injected::Proceed }
+    }
+
+    fn after(&self, _: &Call<'_>) -> Injected {
+        Injected::Proceed
+    }
+}
+
+#[tokio::test]
+async fn a_failure_of_ours_frees_the_key_at_once() {
+    let fault = Arc::new(Fault::default());
+    let house = House::with_faults(Arc::clone(&fault) as Arc<dyn Intercept>).await;
+    house.service("vps-001", "true", None).await;
+    let path = format!("{E}/services/vps-001/hold");
+    let key = [("idempotency-key", "k-1")];
+    fault.0.store(true, Ordering::Relaxed);
+    let failed = house.call(Method::POST, &path, &key, hold("one")).await;
+    assert_eq!(failed.status, 503, "{}", failed.text);
+    assert_eq!(house.call(Method::POST, &path, &key, hold("two")).await.status, 422, "another request");
+    let again = house.call(Method::POST, &path, &key, hold("one")).await;
+    assert_eq!((again.status, again.header("idempotency-replayed")), (200, ""), "{}", again.text);
+    let replayed = house.call(Method::POST, &path, &key, hold("one")).await;
+    assert_eq!((replayed.status, replayed.header("idempotency-replayed")), (200, "true"));
 }
 
 #[tokio::test]

@@ -48,6 +48,8 @@ pub enum Condition {
     KeyIsNew,
     /// An answer is kept only for work that was begun.
     KeyIsThere,
+    /// A key is freed only by the request that began under it, and only while that has no answer.
+    KeyIsOurs,
     /// A table gets its schema once.
     SchemaIsNew,
 }
@@ -74,6 +76,7 @@ impl Condition {
         Condition::TokenIsThere,
         Condition::KeyIsNew,
         Condition::KeyIsThere,
+        Condition::KeyIsOurs,
         Condition::SchemaIsNew,
     ];
 }

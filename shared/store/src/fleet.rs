@@ -11,7 +11,8 @@ use lamplighter_core::watch::Watch;
 
 use crate::condition::{Condition, Wording};
 use crate::item::{
-    COMMIT, Item, Key, SERVICES_PER_SHARD, SHARDS_MAX, ShardNo, count, item, millis, number, text, value,
+    COMMIT, Item, Key, SERVICES_PER_SHARD, SHARDS_MAX, ShardNo, count, item, millis, nested, number, text,
+    value,
 };
 use crate::lease::{CONFLICT_TRIES, conflict};
 use crate::shard::ShardSummary;
@@ -29,6 +30,19 @@ pub struct Placed {
     pub watch: Watch,
     /// The shard it lives in.
     pub shard: ShardNo,
+    /// When it was created; a service that was removed and came back is new. None if the item does not say: a service
+    /// is looked after all the same.
+    pub created_at: Option<Moment>,
+    /// When its spec was last changed.
+    pub updated_at: Option<Moment>,
+}
+
+impl Placed {
+    /// The cursor after this service in [`Store::list_services`].
+    #[must_use]
+    pub fn cursor(&self) -> String {
+        format!("{}#{}", self.shard, self.spec.id)
+    }
 }
 
 /// What a writer of a spec expects to find.
@@ -104,7 +118,7 @@ impl Store {
         for _ in 0..CONFLICT_TRIES {
             let place = self.place(&spec.id).await?;
             let tried = match &place {
-                Some(place) if !place.gone => self.replace(spec, expected, place).await?,
+                Some(place) if !place.gone => self.replace(spec, expected, place, now).await?,
                 Some(_) | None => self.create(spec, expected, place.as_ref(), now).await?,
             };
             if let Try::Settled(put) = tried {
@@ -178,6 +192,7 @@ impl Store {
         spec: &ServiceSpec,
         expected: Expected,
         place: &Place,
+        now: Moment,
     ) -> Result<Try<Put>, StoreError> {
         let (shard, mark) = (place.shard, self.mark());
         let Some(stored) = self.get(&Key::spec(shard, &spec.id), Freshness::Consistent).await? else {
@@ -208,9 +223,11 @@ impl Store {
         let outdated = Wording::update("SET #commit = :mark ADD #version :one")
             .with(":one", number(1))
             .with(":mark", text(&mark));
+        let created_at = created_at(&stored);
+        let stamp = Stamp { version: version + 1, created_at, updated_at: now };
         let parts = vec![
             Part::Update(Key::shard(shard), counted),
-            Part::Put(spec_item(shard, spec, version + 1, &mark)?, unchanged),
+            Part::Put(spec_item(shard, spec, stamp, &mark)?, unchanged),
             Part::Update(Key::watch(shard, &spec.id), outdated),
         ];
         Ok(match self.transact(&mark, parts).await? {
@@ -237,9 +254,10 @@ impl Store {
         let spec_version = grave.map_or(0, |grave| grave.spec_version) + 1;
         let mut watch = Watch::new(spec.id.clone(), now);
         watch.version = grave.map_or(0, |grave| grave.watch_version) + 1;
-        watch.action_no = grave.map_or(0, |grave| grave.action_no);
+        watch.action_no = grave.map_or(watch.action_no, |grave| grave.action_no.max(watch.action_no));
         watch.totals.first_sweep = room.sweeps;
-        let parts = self.creation(room.shard, spec, spec_version, &watch, grave, &mark)?;
+        let stamp = Stamp { version: spec_version, created_at: Some(now), updated_at: now };
+        let parts = self.creation(room.shard, spec, stamp, &watch, grave, &mark)?;
         Ok(match self.transact(&mark, parts).await? {
             Transacted::Done => Try::Settled(Put::Created { version: spec_version }),
             Transacted::Refused | Transacted::Conflict => Try::Again,
@@ -250,13 +268,13 @@ impl Store {
         &self,
         shard: ShardNo,
         spec: &ServiceSpec,
-        spec_version: u64,
+        stamp: Stamp,
         watch: &Watch,
         grave: Option<&Place>,
         mark: &str,
     ) -> Result<Vec<Part>, StoreError> {
         let counted = Wording::update("ADD #fleet_version :versions, #services :one")
-            .with(":versions", number(spec_version + watch.version))
+            .with(":versions", number(stamp.version + watch.version))
             .with(":one", number(1))
             .when(
                 self,
@@ -279,7 +297,7 @@ impl Store {
         Ok(vec![
             Part::Update(Key::shard(shard), counted),
             Part::Put(place, free),
-            Part::Put(spec_item(shard, spec, spec_version, mark)?, Wording::new()),
+            Part::Put(spec_item(shard, spec, stamp, mark)?, Wording::new()),
             Part::Put(item(&Key::watch(shard, &spec.id), watch)?, Wording::new()),
         ])
     }
@@ -325,11 +343,36 @@ impl Store {
     }
 }
 
-fn spec_item(shard: ShardNo, spec: &ServiceSpec, version: u64, mark: &str) -> Result<Item, StoreError> {
+/// What is kept beside a spec.
+#[derive(Clone, Copy)]
+struct Stamp {
+    version: u64,
+    created_at: Option<Moment>,
+    updated_at: Moment,
+}
+
+fn spec_item(shard: ShardNo, spec: &ServiceSpec, stamp: Stamp, mark: &str) -> Result<Item, StoreError> {
     let key = Key::spec(shard, &spec.id);
     let mut stored = key.attributes();
-    stored.insert("version".to_owned(), number(version));
+    stored.insert("version".to_owned(), number(stamp.version));
     stored.insert("spec".to_owned(), value(&key, spec)?);
+    if let Some(created_at) = stamp.created_at {
+        stored.insert(CREATED_AT.to_owned(), value(&key, &created_at)?);
+    }
+    stored.insert(UPDATED_AT.to_owned(), value(&key, &stamp.updated_at)?);
     stored.insert(COMMIT.to_owned(), text(mark));
     Ok(stored)
+}
+
+const CREATED_AT: &str = "created_at";
+const UPDATED_AT: &str = "updated_at";
+
+/// When the service of this spec item was created, if the item says so legibly.
+pub(crate) fn created_at(stored: &Item) -> Option<Moment> {
+    nested(stored, CREATED_AT).ok().flatten()
+}
+
+/// When this spec item was last changed, if it says so legibly.
+pub(crate) fn updated_at(stored: &Item) -> Option<Moment> {
+    nested(stored, UPDATED_AT).ok().flatten()
 }

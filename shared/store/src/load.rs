@@ -7,7 +7,7 @@ use lamplighter_core::name::ServiceId;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::watch::Watch;
 
-use crate::fleet::Placed;
+use crate::fleet::{Placed, created_at, updated_at};
 use crate::item::{
     Item, Key, SPEC_PREFIX, STEPS, ShardNo, WATCH_PREFIX, body, count, required, shard_partition, sort_key,
 };
@@ -103,7 +103,7 @@ impl Store {
             let found = self.list_shard(from_shard, &from_id, wanted).await?;
             items.extend(found);
             if items.len() == limit {
-                let next = items.last().map(|last| format!("{}#{}", last.shard, last.spec.id));
+                let next = items.last().map(Placed::cursor);
                 return Ok(Page { items, next });
             }
         }
@@ -165,13 +165,14 @@ impl Store {
 
 fn placed(shard: ShardNo, spec: &Item, watch: Option<&Item>) -> Result<Placed, StoreError> {
     let spec_version = count(spec, "version");
+    let (created_at, updated_at) = (created_at(spec), updated_at(spec));
     let spec: ServiceSpec = required(spec, "spec")?;
     let Some(watch) = watch else {
         let because = "its watch is missing".to_owned();
         return Err(StoreError::BadItem { key: spec.id.to_string(), because });
     };
     let watch: Watch = body(watch)?;
-    Ok(Placed { spec, spec_version, watch, shard })
+    Ok(Placed { spec, spec_version, watch, shard, created_at, updated_at })
 }
 
 fn read_cursor(cursor: &str) -> Result<(ShardNo, String), StoreError> {

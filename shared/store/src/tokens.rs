@@ -56,7 +56,7 @@ pub struct Token {
 /// What is known of an idempotency key.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Begun {
-    /// It is new: do the work, then [`Store::finish_request`].
+    /// It is new: do the work, then [`Store::finish_request`], or [`Store::abandon_request`].
     Fresh,
     /// The work is under way.
     Running,
@@ -136,6 +136,22 @@ impl Store {
             Written::Refused(old) => known_request(&old, body_hash, now),
             Written::Conflict => Begun::Running,
         })
+    }
+
+    /// Frees the key of a request that was begun at `began` and came to no answer worth keeping: the same request may
+    /// begin again at once. Nothing happens if it was answered, or begun anew since.
+    ///
+    /// # Errors
+    /// If the table does not answer: the key then counts as running until [`RUNNING_LIMIT`] is over.
+    pub async fn abandon_request(&self, key: &str, began: Moment) -> Result<(), StoreError> {
+        // The item stays, with the hash of the body: another request is refused under this key as before.
+        let freed = Wording::update("SET #started_at = :never").with(":never", number(0)).when(
+            self,
+            Condition::KeyIsOurs,
+            "attribute_not_exists(#answer) AND #started_at = :began",
+            [(":began", millis(began))],
+        );
+        self.update(&Key::idempotency(key), freed).await.map(|_| ())
     }
 
     /// Keeps the answer of a request that was begun, for its repetitions.

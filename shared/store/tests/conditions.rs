@@ -46,6 +46,7 @@ fn fact(condition: Condition, without: bool) -> Fact {
             Condition::TokenIsThere => an_unknown_token_is_not_revoked(&store).await,
             Condition::KeyIsNew => a_key_is_begun_once(&store).await,
             Condition::KeyIsThere => an_answer_needs_a_question(&store).await,
+            Condition::KeyIsOurs => a_key_is_freed_by_its_own_request(&store).await,
             Condition::SchemaIsNew => the_schema_is_written_once(without).await,
         }
     })
@@ -179,6 +180,13 @@ async fn a_key_is_begun_once(store: &Store) -> bool {
 async fn an_answer_needs_a_question(store: &Store) -> bool {
     store.finish_request("key", "answer").await.unwrap();
     store.begin_request("key", "body", at(1)).await.unwrap() == Begun::Fresh
+}
+
+async fn a_key_is_freed_by_its_own_request(store: &Store) -> bool {
+    assert_eq!(store.begin_request("key", "body", at(0)).await.unwrap(), Begun::Fresh);
+    assert_eq!(store.begin_request("key", "body", at(400)).await.unwrap(), Begun::Fresh, "taken over");
+    store.abandon_request("key", at(0)).await.unwrap();
+    store.begin_request("key", "body", at(401)).await.unwrap() == Begun::Running
 }
 
 /// Does something just before the first call of an operation: what another process did between a look and a write.

@@ -100,6 +100,48 @@ async fn a_service_that_comes_back_goes_on_where_it_left() {
 }
 
 #[tokio::test]
+async fn a_service_is_as_old_as_its_first_spec_and_as_new_as_its_last() {
+    let store = table().await;
+    let put = async |check: &str, now| {
+        let mut spec = spec("vps-001");
+        spec.check = serde_json::from_value(serde_json::json!({ "systemd": check })).unwrap();
+        store.put_service(&spec, Expected::Any, at(now)).await.unwrap();
+        let placed = load(&store, "vps-001").await;
+        (placed.created_at, placed.updated_at)
+    };
+    assert_eq!(put("rachel8", 5).await, (Some(at(5)), Some(at(5))));
+    assert_eq!(put("rachel9", 7).await, (Some(at(5)), Some(at(7))));
+    assert_eq!(put("rachel9", 8).await, (Some(at(5)), Some(at(7))), "nothing changed");
+    assert_eq!(put("rachel8", 9).await, (Some(at(5)), Some(at(9))), "kept over every replacement");
+    let placed = load(&store, "vps-001").await;
+    store.commit(Fence::Person, &placed, &down(&placed, at(11))).await.unwrap();
+    let summary = store.shards().await.unwrap().remove(0);
+    let listed = store.list_services(None, 10).await.unwrap().items;
+    for placed in [store.load_shard(&summary).await.unwrap(), listed].concat() {
+        assert_eq!(
+            (placed.created_at, placed.updated_at),
+            (Some(at(5)), Some(at(9))),
+            "no person changed it"
+        );
+    }
+    store.delete_service(&id("vps-001"), Expected::Any, at(12)).await.unwrap();
+    assert_eq!(put("rachel8", 13).await, (Some(at(13)), Some(at(13))), "one that comes back is new");
+}
+
+#[tokio::test]
+async fn a_list_goes_on_after_any_service_of_a_page() {
+    let store = table().await;
+    for number in 0..4 {
+        add(&store, &format!("vps-{number:03}")).await;
+    }
+    let page = store.list_services(None, 3).await.unwrap();
+    assert_eq!(page.next, page.items.last().map(Placed::cursor));
+    let rest = store.list_services(Some(&page.items[1].cursor()), 10).await.unwrap();
+    let ids: Vec<String> = rest.items.iter().map(|placed| placed.spec.id.to_string()).collect();
+    assert_eq!(ids, ["vps-002", "vps-003"]);
+}
+
+#[tokio::test]
 async fn the_version_law_survives_a_busy_day() {
     let store = table().await;
     for number in 0..12 {
@@ -271,6 +313,20 @@ async fn a_repeated_request_gets_the_first_answer() {
     // Whoever began it died: the same request may begin again, and no other.
     assert_eq!(begin("body", 90_400).await.unwrap(), Begun::Mismatch);
     assert_eq!(begin("other", 90_400).await.unwrap(), Begun::Fresh);
+}
+
+#[tokio::test]
+async fn an_abandoned_request_may_be_made_again_at_once_and_no_other_in_its_place() {
+    let store = table().await;
+    let begin = |body: &'static str, seconds| store.begin_request("key", body, at(seconds));
+    store.abandon_request("key", at(0)).await.unwrap();
+    assert_eq!(begin("body", 0).await.unwrap(), Begun::Fresh, "to free what nobody began leaves nothing");
+    store.abandon_request("key", at(0)).await.unwrap();
+    assert_eq!(begin("other", 1).await.unwrap(), Begun::Mismatch);
+    assert_eq!(begin("body", 1).await.unwrap(), Begun::Fresh);
+    store.finish_request("key", "answer").await.unwrap();
+    store.abandon_request("key", at(1)).await.unwrap();
+    assert_eq!(begin("body", 400).await.unwrap(), Begun::Replay("answer".to_owned()), "an answer stays");
 }
 
 #[tokio::test]

@@ -12,6 +12,7 @@ use lamplighter_core::{EnvName, Mailbox, Moment};
 use lamplighter_http::{Home, mint_token, router};
 use lamplighter_notify::{Place, Post};
 use lamplighter_remote::{Remote, RemoteConfig};
+use lamplighter_store::embedded::Intercept;
 use lamplighter_store::{Scope, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
@@ -50,11 +51,26 @@ impl House {
     }
 
     pub(crate) async fn with_clock(clock: Clock) -> House {
+        Self::build(clock, None, true).await
+    }
+
+    /// A house whose table has faults.
+    pub(crate) async fn with_faults(faults: Arc<dyn Intercept>) -> House {
+        Self::build(Clock::System, Some(faults), true).await
+    }
+
+    /// A house as people run it: local services come from the fleet file only.
+    pub(crate) async fn refusing_local() -> House {
+        Self::build(Clock::System, None, false).await
+    }
+
+    async fn build(clock: Clock, faults: Option<Arc<dyn Intercept>>, allows_local: bool) -> House {
         let dir = tempfile::tempdir().unwrap();
-        let env = env("prod", dir.path(), clock.clone()).await;
+        let env = env("prod", dir.path(), clock.clone(), faults).await;
         let other = env_of_another_name(dir.path(), clock.clone()).await;
         let started = clock.now();
-        let home = Arc::new(Home::new([Arc::clone(&env), other], started, "0.1.0"));
+        let home = Home::new([Arc::clone(&env), other], started, "0.1.0");
+        let home = Arc::new(if allows_local { home.allowing_local() } else { home });
         let router = router(Arc::clone(&home));
         let admin = mint_token(&env, "root", Scope::Admin, None).await.unwrap().expose().to_owned();
         let mut house = House { env, home, router, admin, description: Value::Null, _dir: dir };
@@ -196,10 +212,15 @@ pub(crate) fn spec(id: &str, check: &str) -> Value {
     })
 }
 
-async fn env(name: &str, dir: &std::path::Path, clock: Clock) -> Arc<Env> {
+async fn env(
+    name: &str,
+    dir: &std::path::Path,
+    clock: Clock,
+    faults: Option<Arc<dyn Intercept>>,
+) -> Arc<Env> {
     let name: EnvName = name.parse().unwrap();
     let from: Mailbox = "lamp@example.com".parse().unwrap();
-    let store = Store::open_memory(&name, clock.now(), None).await.unwrap();
+    let store = Store::open_memory(&name, clock.now(), faults).await.unwrap();
     Arc::new(Env::new(EnvParts {
         name: name.clone(),
         store,
@@ -212,7 +233,7 @@ async fn env(name: &str, dir: &std::path::Path, clock: Clock) -> Arc<Env> {
 }
 
 async fn env_of_another_name(dir: &std::path::Path, clock: Clock) -> Arc<Env> {
-    env("dev", dir, clock).await
+    env("dev", dir, clock, None).await
 }
 
 pub(crate) fn moment(value: &Value) -> Moment {
