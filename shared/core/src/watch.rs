@@ -203,6 +203,9 @@ impl Totals {
 
 impl Watch {
     /// The watch of a service that nobody has looked at yet.
+    ///
+    /// Its action numbers begin at the second it is made, so that a table begun anew is ahead of whatever numbers hosts
+    /// remember from an earlier one: a host cannot tell two actions of one number apart.
     #[must_use]
     pub fn new(service: ServiceId, now: Moment) -> Self {
         Self {
@@ -215,7 +218,7 @@ impl Watch {
             recent_restarts: 0,
             healthy_since: None,
             unreachable_streak: 0,
-            action_no: 0,
+            action_no: u64::try_from(now.as_secs()).unwrap_or(0),
             attempt: None,
             incident: None,
             hold: None,

@@ -19,6 +19,9 @@ use super::{
     Before, Case, after_attempt, ask_restart, before_attempt, hold, on_sight, release, reset_breaker,
 };
 
+/// The first action of a service made at the story's first second: numbers begin there.
+const FIRST_ACTION: u64 = 1_767_312_000 + 1;
+
 /// A service, its watch and the time, driven by hand.
 struct Story {
     settings: Settings,
@@ -133,7 +136,10 @@ fn told(effects: &[Effect]) -> Vec<NoticeKind> {
 }
 
 fn notices(effects: &[Effect]) -> Vec<&Notice> {
-    effects.iter().filter_map(|effect| if let Effect::Tell(notice) = effect { Some(notice) } else { None }).collect()
+    effects
+        .iter()
+        .filter_map(|effect| if let Effect::Tell(notice) = effect { Some(notice) } else { None })
+        .collect()
 }
 
 fn published(effects: &[Effect]) -> Vec<LiveStatus> {
@@ -174,8 +180,9 @@ fn down_is_told_and_restarted_at_once_and_recovery_is_told() {
     assert_eq!(published(&effects), [LiveStatus::Restarting]);
     assert!(opens_step(&effects));
     assert_eq!(story.attempt().not_before, story.now);
-    let audited =
-        effects.iter().any(|effect| matches!(effect, Effect::Record(entry) if entry.action_no == Some(1)));
+    let audited = effects
+        .iter()
+        .any(|effect| matches!(effect, Effect::Record(entry) if entry.action_no == Some(FIRST_ACTION)));
     assert!(audited, "the command stands in the audit trail before it is sent");
 
     let effects = story.restart(made(), Sight::Up);
@@ -549,11 +556,11 @@ fn a_host_that_has_seen_more_is_believed() {
     let mut story = Story::healthy();
     story.sweep(down());
     let attempt = story.attempt();
-    let outcome = RestartOutcome::Overtaken { seen: 41 };
+    let outcome = RestartOutcome::Overtaken { seen: FIRST_ACTION + 41 };
     let decision =
         after_attempt(story.case(), &story.watch, &attempt, &outcome, &story.look(down())).unwrap();
     story.take(decision);
-    assert_eq!(story.attempt().action_no, 42);
+    assert_eq!(story.attempt().action_no, FIRST_ACTION + 42);
     assert_eq!(story.watch.breaker.consecutive_failures(), 0);
 }
 
@@ -578,7 +585,7 @@ fn a_person_may_restart_what_is_up() {
         Before::Act { .. }
     ));
     let again = ask_restart(story.case(), &story.watch, "bob").unwrap_err();
-    assert!(again.to_string().contains("already under way (action 1)"), "{again}");
+    assert!(again.to_string().contains(&format!("already under way (action {FIRST_ACTION})")), "{again}");
     let effects = story.restart(made(), Sight::Up);
     assert_eq!(told(&effects), [], "nothing was wrong");
     assert_eq!(story.watch.recent_restarts, 0, "a person's restart is no sign of flapping");
