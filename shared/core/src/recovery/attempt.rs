@@ -5,7 +5,9 @@ use crate::breaker::Breaker;
 use crate::decision::{Decision, LiveStatus};
 use crate::moment::spoken;
 use crate::settings::Mode;
-use crate::sight::{Fault, Look, ProcessId, RestartOutcome, Sight, UnreachableKind};
+use crate::sight::{
+    Fault, Look, MAX_DETAIL_CHARS, ProcessId, RestartOutcome, Sight, UnreachableKind, one_line,
+};
 use crate::spec::{Lifecycle, Restart};
 use crate::watch::{AskedBy, Attempt, Status, Watch};
 
@@ -115,7 +117,18 @@ pub fn after_attempt(
     match &look.sight {
         Sight::Up => Some(healed(case, watch, attempt, &made)),
         Sight::Down(fault) => {
-            Some(not_healed(case, watch, attempt, look, &format!("{made}, then {fault}"), &fault.to_string()))
+            let error = match outcome {
+                // What stood in the way of the restart itself is what a person can mend.
+                RestartOutcome::Failed(why) => one_line(why, MAX_DETAIL_CHARS),
+                RestartOutcome::Done(_)
+                | RestartOutcome::AlreadyDone
+                | RestartOutcome::ProcessChanged
+                | RestartOutcome::Lost(_)
+                | RestartOutcome::NotSent(_)
+                | RestartOutcome::Busy
+                | RestartOutcome::Overtaken { .. } => fault.to_string(),
+            };
+            Some(not_healed(case, watch, attempt, look, &format!("{made}, then {fault}"), &error))
         }
         Sight::Unreachable(fault) => Some(cannot_judge(case, watch, attempt, &made, fault)),
         Sight::Unknown(_) => None,

@@ -226,6 +226,7 @@ fn three_failed_restarts_open_the_breaker_and_tell_the_admins_once() {
     let letter = notices(&effects)[0];
     assert_eq!(letter.to, ["ops@example.com".parse().unwrap()]);
     assert_eq!(letter.tried.len(), 3);
+    assert!(letter.because.contains("sudo refused"), "what a person can mend: {}", letter.because);
     assert_eq!(letter.evidence.as_deref(), Some("fatal: no database"));
     assert!(story.watch.attempt.is_none());
     assert!(effects.contains(&Effect::CloseStep(story.spec.id.clone())));
