@@ -1,6 +1,7 @@
 //! The minute hand of the one-box home: rings the verbs, each in its own loop, so that a slow one delays no other.
 
 use std::future::Future;
+use std::pin::Pin;
 use std::time::Duration;
 
 use lamplighter_core::Moment;
@@ -61,11 +62,8 @@ async fn sweeping(env: &Env, stop: &CancellationToken, beat: &(impl Fn(&str) + S
             }
         };
         let tick = env.clock().now().tick(every);
-        let mut status = tokio::select! {
-            status = turn_of_the_hand(env, tick, &mut skipped) => status,
-            // Looks may take most of the interval; what they would have seen, the next life sees.
-            () = stopped_for(stop, SWEEP_GRACE) => return,
-        };
+        let sweep = Box::pin(turn_of_the_hand(env, tick, &mut skipped));
+        let Some(mut status) = with_beats(sweep, stop, every, beat).await else { return };
         beat(&status);
         let next = Moment::from_millis(i64::try_from(tick.saturating_mul(1_000)).unwrap_or(i64::MAX)) + every;
         while env.clock().now() < next && !stop.is_cancelled() {
@@ -76,6 +74,29 @@ async fn sweeping(env: &Env, stop: &CancellationToken, beat: &(impl Fn(&str) + S
                 () = env.sweep_bell.rung() => status = sweep_out_of_turn(env).await,
             }
             beat(&status);
+        }
+    }
+}
+
+/// Waits for a sweep, and gives signs of life beside it for as long as a sweep may take. `None`: told to stop.
+async fn with_beats(
+    mut sweep: Pin<Box<impl Future<Output = String>>>,
+    stop: &CancellationToken,
+    every: Duration,
+    beat: &(impl Fn(&str) + Sync),
+) -> Option<String> {
+    let overdue = tokio::time::Instant::now() + every;
+    loop {
+        tokio::select! {
+            status = &mut sweep => return Some(status),
+            // Looks may take most of the interval; what they would have seen, the next life sees.
+            () = stopped_for(stop, SWEEP_GRACE) => return None,
+            () = tokio::time::sleep(BEAT_EVERY) => {
+                // A sweep past its interval is stuck, and the watchdog is there for that.
+                if tokio::time::Instant::now() < overdue {
+                    beat("sweeping");
+                }
+            }
         }
     }
 }

@@ -1,6 +1,6 @@
 //! The router both homes use: the API, its description, and who may ask what.
 //!
-//! Every operation is one row of [`operation`]'s table: its path, who may ask, what it takes and answers, and the code
+//! Every operation is one row of a table (`operation.rs`): its path, who may ask, what it takes and answers, and the code
 //! behind it. The router, the OpenAPI description and the tests of who may ask what are all made from those rows, so no
 //! operation can be there and undocumented, or there and unguarded.
 
