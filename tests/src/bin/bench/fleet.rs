@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr};
 use std::process::Stdio;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use lamplighter::demo::systemd::Nature;
@@ -10,6 +11,8 @@ use lamplighter::demo::{ClientKey, DemoHost, DemoHostSettings};
 use lamplighter_core::spec::ServiceSpec;
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, BufReader};
+
+use crate::measure::cpu_of;
 
 /// Plays `services` hosts until standard input ends. The first line on standard output says how to reach them.
 pub(crate) async fn serve(services: usize) -> anyhow::Result<()> {
@@ -62,11 +65,16 @@ impl Fleet {
         Ok(Fleet { services, home, child })
     }
 
+    /// What playing the hosts has cost so far, which is no cost of ours.
+    pub(crate) fn cpu(&self) -> Duration {
+        self.child.id().and_then(cpu_of).unwrap_or_default()
+    }
+
     /// Lets the fleet's process end in good order.
     pub(crate) async fn stop(mut self) {
         drop(self.child.stdin.take());
         // One that does not listen is killed when it is dropped.
-        let _ = tokio::time::timeout(std::time::Duration::from_secs(20), self.child.wait()).await;
+        let _ = tokio::time::timeout(Duration::from_secs(20), self.child.wait()).await;
     }
 }
 

@@ -29,12 +29,15 @@ pub(crate) async fn sweeps(services: usize, concurrency: usize) -> anyhow::Resul
     let remote = Remote::new(config).context("setting up the means of reaching hosts")?;
     println!("\n{services} services, each on a host of its own in one other process, {concurrency} at once");
     let before = resident_kib();
+    let theirs = fleet.cpu();
     let (cost, verdicts) = sweep(&remote, &fleet.services, concurrency).await;
     println!(
-        "  first sweep, new connections: {cost}, {:.0} µs CPU each: {}",
+        "  first sweep, new connections: {cost}, {:.0} µs CPU each: {}; the hosts themselves {:.2} s CPU",
         cost.cpu_micros_each(services),
-        spoken(&verdicts)
+        spoken(&verdicts),
+        fleet.cpu().saturating_sub(theirs).as_secs_f64()
     );
+    let theirs = fleet.cpu();
     let mut costs = Vec::new();
     let mut is_right = true;
     for _ in 0..SWEEPS {
@@ -45,11 +48,13 @@ pub(crate) async fn sweeps(services: usize, concurrency: usize) -> anyhow::Resul
         }
         costs.push(cost);
     }
+    let theirs = fleet.cpu().saturating_sub(theirs) / u32::try_from(SWEEPS).unwrap_or(1);
     costs.sort_by_key(|cost| cost.wall);
     let median = costs.get(SWEEPS / 2).context("no sweep was made")?;
     println!(
-        "  over live connections, median of {SWEEPS}: {median}, {:.1} µs CPU each",
-        median.cpu_micros_each(services)
+        "  over live connections, median of {SWEEPS}: {median}, {:.1} µs CPU each; the hosts themselves {:.2} s CPU",
+        median.cpu_micros_each(services),
+        theirs.as_secs_f64()
     );
     if is_right {
         println!(
