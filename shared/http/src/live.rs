@@ -29,6 +29,11 @@ const PING: Duration = Duration::from_secs(20);
 const LIFETIME: Duration = Duration::from_secs(2 * 3_600);
 /// Rows read at once.
 const ROWS: usize = 200;
+/// How soon the table is read again for an event that was announced and is not there yet: its row waits for one that
+/// was begun before it.
+const SOON: Duration = Duration::from_millis(100);
+/// An event that was announced this long ago and did not come with the table is sent without a cursor.
+const OWED_AT_MOST: Duration = Duration::from_secs(5);
 /// Events remembered as sent, to tell what the bell announces from what the table already gave.
 const RECENT: usize = 1_024;
 /// When to come again if there are too many streams.
@@ -49,6 +54,8 @@ pub(crate) fn stream(visit: Visit, after: Option<String>) -> Result<Response, Pr
         bell,
         waiting: VecDeque::new(),
         recent: VecDeque::new(),
+        owed: VecDeque::new(),
+        looked_at_token: Instant::now(),
         sight: Sight::default(),
         ends: Instant::now() + LIFETIME,
         _permit: permit,
@@ -66,6 +73,9 @@ struct Feed {
     bell: Receiver<LiveRow>,
     waiting: VecDeque<Event>,
     recent: VecDeque<LiveEvent>,
+    /// Announced, and not yet in what the table gave.
+    owed: VecDeque<(LiveEvent, Instant)>,
+    looked_at_token: Instant,
     sight: Sight,
     ends: Instant,
     _permit: OwnedSemaphorePermit,
@@ -89,12 +99,20 @@ impl Feed {
                     return None;
                 }
             }
-            match tokio::time::timeout(PING, self.bell.recv()).await {
-                Ok(Ok(row)) => self.announced(row).await?,
+            if self.looked_at_token.elapsed() >= PING {
+                self.look_at_the_token_again().await?;
+            }
+            self.settle_what_is_owed().await?;
+            if !self.waiting.is_empty() {
+                continue;
+            }
+            let patience = if self.owed.is_empty() { PING } else { SOON };
+            match tokio::time::timeout(patience, self.bell.recv()).await {
+                Ok(Ok(row)) => self.announced(row),
                 // It fell behind; the table has what it missed.
                 Ok(Err(RecvError::Lagged(_))) => {}
                 Ok(Err(RecvError::Closed)) => return None,
-                Err(_) => self.look_at_the_token_again().await?,
+                Err(_) => {}
             }
         }
     }
@@ -120,14 +138,23 @@ impl Feed {
         Ok(page.items.len())
     }
 
-    /// What this process committed just now: read from the table, or, if its row was filed before the cursor, sent without one.
-    async fn announced(&mut self, row: LiveRow) -> Option<()> {
-        while self.read().await.ok()? > 0 {}
-        let allowed = self.sight.allows(&self.visit, &row.event.service).await.ok()?;
-        if !self.recent.contains(&row.event) {
-            self.remember(&row.event);
-            if allowed {
-                self.waiting.push_back(self.written(None, &row.event));
+    /// What this process committed just now: it comes with the table.
+    fn announced(&mut self, row: LiveRow) {
+        if self.owed.len() < RECENT && !self.recent.contains(&row.event) {
+            self.owed.push_back((row.event, Instant::now()));
+        }
+    }
+
+    /// Strikes out what the table has given since. What was filed before the cursor this stream began at never comes
+    /// that way, and is sent without one.
+    async fn settle_what_is_owed(&mut self) -> Option<()> {
+        let recent = &self.recent;
+        self.owed.retain(|(event, _)| !recent.contains(event));
+        while self.owed.front().is_some_and(|(_, since)| since.elapsed() >= OWED_AT_MOST) {
+            let (event, _) = self.owed.pop_front()?;
+            self.remember(&event);
+            if self.sight.allows(&self.visit, &event.service).await.ok()? {
+                self.waiting.push_back(self.written(None, &event));
             }
         }
         Some(())
@@ -152,6 +179,7 @@ impl Feed {
     /// A token that was revoked hears no more.
     async fn look_at_the_token_again(&mut self) -> Option<()> {
         self.sight.forget();
+        self.looked_at_token = Instant::now();
         let token = self.visit.store().find_token(&self.visit.token_hash).await.ok()??;
         token.revoked_at.is_none().then_some(())
     }

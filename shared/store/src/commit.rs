@@ -62,11 +62,17 @@ impl Store {
             }
         }
         parts.extend(step);
+        // Kept until the transaction has ended, whichever way.
+        let mut filed = None;
         if let Some(at) = first_moment(&events, &audit) {
             let name = format!("{}#{}", placed.spec.id, decision.next.version);
-            parts.push(Part::Put(self.event_row(at, &name, events, audit)?, Wording::new()));
+            let (row, place) = self.event_row(at, &name, events, audit)?;
+            parts.push(Part::Put(row, Wording::new()));
+            filed = Some(place);
         }
-        Ok(match self.transact(&mark, parts).await? {
+        let transacted = self.transact(&mark, parts).await;
+        drop(filed);
+        Ok(match transacted? {
             Transacted::Done => Commit::Done { added: 1 },
             Transacted::Refused | Transacted::Conflict => Commit::Stale,
         })

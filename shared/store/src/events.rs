@@ -1,6 +1,5 @@
 //! The event rows: one for every commit, holding what the live channels show and what the audit trail keeps.
 
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lamplighter_core::Moment;
@@ -8,6 +7,7 @@ use lamplighter_core::decision::{AuditEntry, LiveEvent};
 use lamplighter_core::name::ServiceId;
 
 use crate::condition::Wording;
+use crate::filing::Filed;
 use crate::item::{EXPIRES_AT, Item, Key, is_expired, millis_text, nested, number, sort_key, value};
 use crate::page::Page;
 use crate::wire::{Direction, Freshness, QueryPage};
@@ -54,22 +54,21 @@ impl Store {
     /// If the table does not answer.
     pub async fn record(&self, audit: Vec<AuditEntry>) -> Result<(), StoreError> {
         let Some(at) = audit.iter().map(|entry| entry.at).min() else { return Ok(()) };
-        let row = self.event_row(at, &format!("-#{}", self.mark()), Vec::new(), audit)?;
+        let (row, _filed) = self.event_row(at, &format!("-#{}", self.mark()), Vec::new(), audit)?;
         self.put(row, Wording::new()).await.map(|_| ())
     }
 
-    /// The item of one row. Rows of one process are filed in the order of their commits, so that a reader who goes on
-    /// from a cursor misses none, whatever the order in which they were decided.
+    /// The item of one row, and its place in the order of rows, to be kept until the row is written: so a reader who
+    /// goes on from a cursor misses none, whatever the order in which rows were decided and written.
     pub(crate) fn event_row(
         &self,
         at: Moment,
         name: &str,
         events: Vec<LiveEvent>,
         audit: Vec<AuditEntry>,
-    ) -> Result<Item, StoreError> {
-        let decided = at.as_millis();
-        let filed = self.inner.last_filed.fetch_max(decided, Ordering::Relaxed).max(decided);
-        let filed = Moment::from_millis(filed);
+    ) -> Result<(Item, Filed), StoreError> {
+        let place = self.inner.filing.file(at.as_millis());
+        let filed = Moment::from_millis(place.millis);
         let key = Key::new(partition(&filed.day()), format!("{}#{name}", millis_text(filed.as_millis())));
         let mut row = key.attributes();
         if !events.is_empty() {
@@ -79,10 +78,11 @@ impl Store {
             row.insert("audit".to_owned(), value(&key, &audit)?);
         }
         row.insert(EXPIRES_AT.to_owned(), number((filed + EVENTS_KEPT).as_secs()));
-        Ok(row)
+        Ok((row, place))
     }
 
-    /// The rows after `cursor`, oldest first; without one, those of today. `next` is where to go on, always.
+    /// The rows after `cursor`, oldest first; without one, those of today. `next` is where to go on, always. A row of
+    /// this process that others may still be written before is held back until they are.
     ///
     /// # Errors
     /// If the table does not answer.
@@ -99,12 +99,18 @@ impl Store {
             Some(cursor) => moment_of(cursor).unwrap_or(now).max(Moment::from_millis(oldest * 1_000)),
             None => now,
         };
+        let look = self.inner.filing.look();
         let mut after = cursor.unwrap_or_default().to_owned();
         let mut rows = Vec::new();
-        for day in days_up(start, now) {
+        'days: for day in days_up(start, now) {
             loop {
                 let page = self.rows_after(&day, &after, limit - rows.len()).await?;
+                let not_sure_from = self.inner.filing.not_sure_from(look);
                 for item in page.items.iter().filter(|item| !is_expired(item, now)) {
+                    let filed = moment_of(sort_key(item)).map(Moment::as_millis);
+                    if not_sure_from.is_some_and(|from| filed.is_some_and(|filed| filed >= from)) {
+                        break 'days;
+                    }
                     after = sort_key(item).to_owned();
                     rows.extend(readable(item));
                 }
@@ -189,7 +195,7 @@ impl Store {
 
     /// Rows may be filed a little later than the caller's `now`.
     fn last_filed(&self) -> Moment {
-        Moment::from_millis(self.inner.last_filed.load(Ordering::Relaxed))
+        Moment::from_millis(self.inner.filing.last())
     }
 }
 

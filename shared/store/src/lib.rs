@@ -8,10 +8,12 @@
 
 use std::fmt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use aws_sdk_dynamodb::Client;
 use lamplighter_core::EnvName;
+
+use crate::filing::Filing;
 
 mod commit;
 mod condition;
@@ -20,6 +22,7 @@ pub mod embedded;
 mod error;
 mod events;
 mod export;
+mod filing;
 mod fleet;
 mod item;
 mod lease;
@@ -64,8 +67,7 @@ struct Inner {
     /// Names this opening of the table, so that the marks of two processes never meet.
     life: String,
     next_mark: AtomicU64,
-    /// The latest time an event row of this process was filed under: rows are filed in the order they are committed.
-    last_filed: AtomicI64,
+    filing: Arc<Filing>,
     ledger: Ledger,
     #[cfg(feature = "embedded")]
     engine: Option<embedded::Engine>,

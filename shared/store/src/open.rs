@@ -1,7 +1,7 @@
 //! Opening a table: is it there, is it ours, is it this env's, do we know its schema.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, AtomicU64};
+use std::sync::atomic::AtomicU64;
 use std::time::Duration;
 
 use aws_sdk_dynamodb::Client;
@@ -65,7 +65,7 @@ impl Store {
             env: env.clone(),
             life,
             next_mark: AtomicU64::new(0),
-            last_filed: AtomicI64::new(0),
+            filing: Arc::default(),
             ledger: Ledger::default(),
             #[cfg(feature = "embedded")]
             engine,

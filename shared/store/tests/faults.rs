@@ -4,7 +4,9 @@
 
 mod common;
 
+use std::pin::pin;
 use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use common::*;
@@ -177,4 +179,61 @@ async fn a_half_import_is_never_opened() {
     assert!(new.import(&mut export, at(0)).await.is_err());
     let opened = Store::open_memory_on(&bytes, &env(), at(0), None).await;
     assert!(matches!(opened, Err(OpenError::HalfImported { .. })), "{opened:?}");
+}
+
+/// Does something before the first transaction, once there is something to do.
+#[derive(Default)]
+struct Overtaking(Mutex<Option<Box<dyn FnOnce() + Send>>>);
+
+impl Intercept for Overtaking {
+    fn before(&self, call: &Call<'_>) -> Injected {
+        if call.operation == "TransactWriteItems" {
+            let overtakes = self.0.lock().unwrap().take();
+            overtakes.into_iter().for_each(|overtakes| overtakes());
+        }
+        Injected::Proceed
+    }
+
+    fn after(&self, _: &Call<'_>) -> Injected {
+        Injected::Proceed
+    }
+}
+
+#[tokio::test]
+async fn a_commit_that_is_overtaken_is_not_missed_by_a_reader_with_a_cursor() {
+    let overtaking = Arc::new(Overtaking::default());
+    let intercept = Arc::clone(&overtaking) as Arc<dyn Intercept>;
+    let store = Store::open_memory(&env(), at(0), Some(intercept)).await.unwrap();
+    for name in ["vps-001", "vps-002", "vps-003"] {
+        add(&store, name).await;
+    }
+    let (early, late) = (load(&store, "vps-002").await, load(&store, "vps-001").await);
+    let seen = async |cursor: Option<String>| {
+        let page = store.events_after(cursor.as_deref(), 10, at(3)).await.unwrap();
+        let names: Vec<String> =
+            page.items.iter().map(|row| row.audit[0].service.as_ref().unwrap().to_string()).collect();
+        (names, page.next)
+    };
+    let first = load(&store, "vps-003").await;
+    store.commit(Fence::Person, &first, &down(&first, at(1))).await.unwrap();
+    let (names, cursor) = seen(None).await;
+    assert_eq!(names, ["vps-003"]);
+
+    let (overtaker, from) = (store.clone(), cursor.clone());
+    *overtaking.0.lock().unwrap() = Some(Box::new(move || {
+        let overtakes = async {
+            overtaker.commit(Fence::Person, &late, &down(&late, at(1))).await.unwrap();
+            overtaker.events_after(from.as_deref(), 10, at(3)).await.unwrap()
+        };
+        let Poll::Ready(page) = pin!(overtakes).poll(&mut Context::from_waker(Waker::noop())) else {
+            panic!("a call in memory waited");
+        };
+        assert!(page.items.is_empty(), "shown before the row that comes first: {page:?}");
+        assert_eq!(page.next, from);
+    }));
+    store.commit(Fence::Person, &early, &down(&early, at(1))).await.unwrap();
+    assert!(overtaking.0.lock().unwrap().is_none(), "nothing overtook");
+    let (names, cursor) = seen(cursor).await;
+    assert_eq!(names, ["vps-002", "vps-001"], "in the order in which they were filed, and none is missing");
+    assert!(seen(cursor).await.0.is_empty());
 }
