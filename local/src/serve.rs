@@ -61,8 +61,9 @@ pub(crate) async fn run(form: Form, args: ServeArgs) -> Outcome {
 /// Serves `envs` until told to stop. With [`Form::Json`] the first line on stdout is `{"url":…,"token":…,"env":…}`.
 async fn serve(config: &Config, envs: Vec<EnvConfig>, form: Form) -> Outcome {
     let house = House::open(config, envs).await?;
+    let stop = told_to_stop();
     house.announce(form, &config.data)?;
-    house.run(told_to_stop()).await;
+    house.run(stop).await;
     Ok(Exit::Ok)
 }
 
@@ -319,16 +320,21 @@ fn chain(error: &dyn std::error::Error) -> String {
     text
 }
 
-/// Waits for SIGTERM or Ctrl-C.
-pub(crate) async fn told_to_stop() {
-    let terminated = async {
-        match tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()) {
-            Ok(mut signal) => drop(signal.recv().await),
-            Err(_) => std::future::pending().await,
+/// Listens for SIGTERM and Ctrl-C from this call on, and waits for one: whoever hears of a server may end it at once.
+pub(crate) fn told_to_stop() -> impl Future<Output = ()> {
+    let terminate = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate());
+    let interrupt = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::interrupt());
+    async move {
+        tokio::select! {
+            () = heard(terminate) => {}
+            () = heard(interrupt) => {}
         }
-    };
-    tokio::select! {
-        () = terminated => {}
-        _ = tokio::signal::ctrl_c() => {}
+    }
+}
+
+async fn heard(signal: io::Result<tokio::signal::unix::Signal>) {
+    match signal {
+        Ok(mut signal) => drop(signal.recv().await),
+        Err(_) => std::future::pending().await,
     }
 }

@@ -96,11 +96,12 @@ async fn what_happened_and_what_it_cost_can_be_asked_for() {
         .map(|line| serde_json::from_str::<Value>(line).unwrap())
         .map(|event| (text(&event["type"]), text(&event["status"])))
         .collect();
-    let said: Vec<(&str, &str)> = said.iter().map(|(kind, status)| (kind.as_str(), status.as_str())).collect();
+    let said: Vec<(&str, &str)> =
+        said.iter().map(|(kind, status)| (kind.as_str(), status.as_str())).collect();
     let expected = [("audit", ""), ("service_status", "restarting"), ("service_status", "healthy")];
     assert_eq!(said, expected, "unknown to healthy is silent, and a restart is written down first: {events}");
     let checked = street.home.json(&server, &["check", "web"]);
-    assert_eq!(checked["status"], "healthy", "{checked}");
+    assert_eq!(checked["service"]["status"], "healthy", "{checked}");
     let health = street.home.json(&server, &["health"]);
     assert_eq!((&health["services"], &health["counts"]["healthy"]), (&2.into(), &2.into()), "{health}");
     let cost = street.home.json(&server, &["cost"]);

@@ -60,6 +60,7 @@ fn a_file_of_somebody_else_is_refused_and_left_as_it_was() {
 #[test]
 fn data_of_another_env_is_refused() {
     let home = home();
+    // Told to stop in its first moment, it still ends in good order.
     assert!(home.serve().terminate().0.success());
     let theirs = home.path().join("theirs");
     std::fs::create_dir(&theirs).unwrap();

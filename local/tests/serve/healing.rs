@@ -53,7 +53,7 @@ async fn a_hopeless_unit_opens_its_breaker_and_the_admins_hear_it_once() {
     assert!(told[0].to.contains("ops@example.com"), "{told:?}");
     // Three more looks change nothing, and nobody is told again.
     for _ in 0..3 {
-        street.home.json(&server, &["check", "hopeless"]);
+        street.home.ask(&server, &["check", "hopeless"]);
     }
     assert_eq!(street.host.systemd().restarts("hopeless"), 3);
     let letters = street.home.letters();

@@ -214,11 +214,11 @@ impl Letter {
             line.and_then(|line| line.split_once(": ")).map(|(_, value)| value.trim().to_owned())
         };
         let id = head("message-id").unwrap_or_default();
-        let numbers = id.split(['.', '@']).filter_map(|part| part.parse().ok());
+        let mut numbers = id.split(['.', '@']).filter_map(|part| part.parse().ok());
         Letter {
             subject: head("subject").unwrap_or_default(),
             to: head("to").unwrap_or_default(),
-            action_no: numbers.last().unwrap_or_default(),
+            action_no: numbers.next_back().unwrap_or_default(),
             answers: head("in-reply-to"),
             id,
             // Lines that were too long for mail were broken with `=`.
