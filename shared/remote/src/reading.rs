@@ -65,7 +65,11 @@ pub(crate) fn unit_report(output: &Output, startup_grace: Duration) -> Report {
     };
     let number = |name: &str| property(name).parse::<u64>().unwrap_or(0);
     let process = ProcessId::try_from(property("InvocationID").to_owned()).ok();
-    let state = format!("{} ({})", property("ActiveState"), property("SubState"));
+    // systemd says `failed` twice; once is enough for a reader.
+    let state = match (property("ActiveState"), property("SubState")) {
+        (active, sub) if active == sub => active.to_owned(),
+        (active, sub) => format!("{active} ({sub})"),
+    };
     let age = age_of_state(number("StateChangeTimestampMonotonic"), uptime);
     let own_restarts = number("NRestarts");
     let sight = match (property("LoadState"), property("ActiveState")) {

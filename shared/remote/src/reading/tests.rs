@@ -54,14 +54,7 @@ fn only_the_one_word_with_status_zero_is_active() {
 fn a_unit_is_judged_by_its_state_and_how_long_it_has_held() {
     for (load, active, sub, restarts, age, expected) in [
         ("loaded", "active", "running", 0, 5, "up"),
-        (
-            "loaded",
-            "failed",
-            "failed",
-            0,
-            5,
-            "unit is not active (failed (failed), result exit-code, exit status 1)",
-        ),
+        ("loaded", "failed", "failed", 0, 5, "unit is not active (failed, result exit-code, exit status 1)"),
         (
             "loaded",
             "inactive",
