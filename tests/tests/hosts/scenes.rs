@@ -68,7 +68,9 @@ fn a_failing_unit(street: &mut Street<'_>) {
     street.fleet.fault("lamp4", &["svc-fail"]);
     let opened = street.sweep_until("lamp4", "circuit_open");
     assert_eq!(opened["breaker"]["state"], "open", "{opened}");
-    assert_eq!(street.asked("lamp4"), asked + 3);
+    let journal = street.fleet.exec("lamp4", "journalctl -t sudo -o cat");
+    let said = street.server().said.all().join("\n");
+    assert_eq!(street.asked("lamp4"), asked + 3, "{journal}\n{said}");
     let told = street.letter("lamp4", "NOT restarted");
     assert!(told.to.contains("ops@example.com"), "{told:?}");
     // systemd's own limit did not stand in the way: each try was a start of its own.

@@ -7,8 +7,9 @@ use serde_json::Value;
 use super::fleet::Fleet;
 use super::program::{Home, Letter, PATIENCE, Program, eventually};
 
-/// A policy that is over in seconds, and does not take many faults in a row for flapping.
-const SWIFT: &str = "policy = { settle = '1s', backoff_base = '200ms', backoff_cap = '400ms', breaker_cooldown = '1h', \
+/// A policy that is over in seconds, and does not take many faults in a row for flapping. It settles for longer than
+/// systemd takes to reach its start limit: a look before that may meet the unit between two crashes.
+const SWIFT: &str = "policy = { settle = '2s', backoff_base = '200ms', backoff_cap = '400ms', breaker_cooldown = '1h', \
     flapping_restarts = 1000, connect_limit = '2s', command_limit = '5s', restart_limit = '30s', startup_grace = '5s' }";
 
 /// The server at work on the hosts.
