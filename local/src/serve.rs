@@ -277,7 +277,7 @@ async fn first_token(env: &Env) -> Result<Option<SecretText>, Failure> {
     if any {
         return Ok(None);
     }
-    mint_token(env, "first admin", Scope::Admin, None).await.map(Some).map_err(|error| failed(&error))
+    mint_token(env, "admin", Scope::Admin, None).await.map(Some).map_err(|error| failed(&error))
 }
 
 fn letters_as_files(data: &Path) -> Result<Post, Failure> {

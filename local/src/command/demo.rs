@@ -69,6 +69,7 @@ async fn show(form: Form, args: &DemoArgs, data: &Path, hosts: &DemoFleet) -> Ou
         .map(|env| EnvConfig { settings: Some(settings.clone()), fleet: Some(hosts.specs()), ..env })
         .collect();
     let house = House::open(&config, envs).await?;
+    let told = told_to_stop();
     house.announce(form, data)?;
     let Some(env) = house.first_env().cloned() else { return Ok(Exit::Failed) };
     welcome(hosts);
@@ -90,7 +91,7 @@ async fn show(form: Form, args: &DemoArgs, data: &Path, hosts: &DemoFleet) -> Ou
         tokio::join!(gusts, events(&env, &stopping, ink), letters(&folder, &stopping, ink));
     };
     let stop = async {
-        told_to_stop().await;
+        told.await;
         say::note("stopping …");
         stopping.cancel();
     };

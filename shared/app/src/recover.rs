@@ -12,7 +12,9 @@ use futures_util::{FutureExt, StreamExt};
 use lamplighter_core::decision::{Decision, Step};
 use lamplighter_core::recovery::{Before, Case, after_attempt, before_attempt};
 use lamplighter_core::settings::Settings;
-use lamplighter_core::sight::{Fault, Look, NotLooked, ProcessId, RestartOutcome, Sight, UnreachableKind};
+use lamplighter_core::sight::{
+    DownKind, Fault, Look, NotLooked, ProcessId, RestartOutcome, Sight, UnreachableKind,
+};
 use lamplighter_core::watch::Attempt;
 use lamplighter_core::{Moment, ServiceId, brake};
 use lamplighter_remote::RestartOrder;
@@ -221,7 +223,7 @@ impl Pass<'_> {
             return Ok(Some(env.clock().now() + LOOK_AGAIN));
         }
         let order = RestartOrder { env: env.name(), action_no, process: process.as_ref() };
-        let limit = policy.connect_limit + policy.restart_limit + policy.connect_limit;
+        let limit = policy.guarded_restart_limit();
         let restart =
             AssertUnwindSafe(env.parts.hosts.restart(&placed.spec, order, limit)).catch_unwind().await;
         let outcome = restart.unwrap_or_else(|_| {
@@ -246,16 +248,30 @@ impl Pass<'_> {
     }
 
     /// Waits out the settle time, then looks; once more for as long as the service says that it is still starting.
+    ///
+    /// Up means: still the run that was there before the settle time. A crash loop shows `active` in between.
     async fn settle_and_look(&self, placed: &Placed) -> Look {
         let policy = &placed.spec.policy;
         let patience = Instant::now() + policy.settle + policy.startup_grace;
+        let mut started = self.look(placed).await.process;
         loop {
             tokio::time::sleep(policy.settle.max(Duration::from_millis(10))).await;
-            let look = self.look(placed).await;
+            let mut look = self.look(placed).await;
+            if look.sight == Sight::Up
+                && started.is_some()
+                && look.process.is_some()
+                && look.process != started
+            {
+                look.sight = Sight::Down(Fault::new(
+                    DownKind::DiedAgain,
+                    "another run than the one that was restarted",
+                ));
+            }
             let starting = matches!(look.sight, Sight::Unknown(NotLooked::Starting));
             if !starting || Instant::now() >= patience {
                 return look;
             }
+            started = look.process.or(started);
         }
     }
 

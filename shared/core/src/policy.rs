@@ -24,6 +24,9 @@ pub const FORGIVEN_AFTER: Duration = Duration::from_secs(600);
 pub const SETTLE: Duration = Duration::from_secs(5);
 /// Longest a restart command may run before it is killed with its children.
 pub const RESTART_LIMIT: Duration = Duration::from_secs(60);
+/// What a guarded restart may take besides connecting and the restart itself: waiting for the host's lock (5 s), ending
+/// what will not end (5 s), and the answer's way back.
+pub const GUARD_LIMIT: Duration = Duration::from_secs(15);
 /// Longest a connection may take, from the first packet to an authenticated session.
 pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// Longest a check's command may run.
@@ -172,10 +175,16 @@ impl Policy {
         Ok(())
     }
 
-    /// The longest one restart attempt can take: look, restart, settle, look again.
+    /// The longest a guarded restart can take, connecting included.
+    #[must_use]
+    pub fn guarded_restart_limit(&self) -> Duration {
+        self.connect_limit + self.restart_limit + GUARD_LIMIT
+    }
+
+    /// The longest one restart attempt can take: look, restart, look, settle, look again.
     #[must_use]
     pub fn attempt_limit(&self) -> Duration {
         let look = self.connect_limit + self.command_limit;
-        look + self.connect_limit + self.restart_limit + self.settle + look
+        look + self.guarded_restart_limit() + look + self.settle + look
     }
 }

@@ -140,6 +140,8 @@ kinds! {
         NotRunning => "container is not running",
         /// The container runs and its own health check fails.
         Unhealthy => "container is unhealthy",
+        /// It came up and was started anew within its settle time: a crash loop that shows `active` now and then.
+        DiedAgain => "died again while settling",
         /// Docker knows no such container.
         NoSuchContainer => "no such container",
         /// A check connection was refused.
