@@ -372,3 +372,74 @@ fn a_service_for_which_there_was_no_time_is_neither_good_nor_bad_and_gets_its_tu
     assert!(missed > 100, "{missed} looks were left out: the sweep was not short of time");
     assert_eq!((world.post.book().len(), world.fleet.memory().commands.len()), (0, 0));
 }
+
+#[test]
+fn a_letter_that_nobody_will_ever_take_is_written_down_and_let_go() {
+    let story = Story { ends: 4 * 3_600, ..HEAL };
+    let (waiting, given_up) = on_virtual_time(|| async {
+        let world = World::new(1);
+        world.post.refuse_all();
+        story.play_in(&world, async |world| world.steady().await).await;
+        let store = world.open(&Crash::never()).await;
+        let audit = store.audit(None, 100, world.clock.now()).await.expect("the audit trail");
+        let entries = audit.items.into_iter().flat_map(|row| row.audit);
+        let given_up = entries.filter(|entry| entry.action == "letter given up").count();
+        (store.outbox(10).await.expect("the outbox").len(), given_up)
+    });
+    assert_eq!((waiting, given_up), (0, 2));
+}
+
+#[test]
+fn an_admin_who_says_go_on_is_believed() {
+    let story = Story { events: &ALL_DIE.events[..6], ..ALL_DIE };
+    let world = on_virtual_time(|| async {
+        let world = World::new(1);
+        story
+            .play_in(&world, async |world| {
+                let person = async {
+                    tokio::time::sleep(Duration::from_secs(30)).await;
+                    let env = world.engine(&Crash::never()).await;
+                    assert!(people::go_on(&env, "ada").await.is_err(), "there is nothing to go on from");
+                    tokio::time::sleep(Duration::from_secs(170)).await;
+                    people::go_on(&env, "ada").await.expect("the guard holds");
+                    let (placed, _) = people::check(&env, &id("a")).await.expect("looked at");
+                    assert_eq!(placed.spec.id, id("a"));
+                };
+                tokio::join!(world.steady(), person);
+            })
+            .await;
+        world
+    });
+    assert_sound(&world, &story, "go on");
+}
+
+#[test]
+fn what_a_person_asks_for_in_vain_is_refused_in_a_sentence() {
+    let said = on_virtual_time(|| async {
+        let world = World::new(1);
+        world.settle(HEAL.services).await;
+        let env = world.engine(&Crash::never()).await;
+        let (a, nobody) = (id("a"), id("nobody"));
+        let year_and_more = Some(Duration::from_secs(400 * 86_400));
+        let refused = [
+            people::hold(&env, &a, "ada", " \n", None).await.err(),
+            people::hold(&env, &a, "ada", "disk swap", year_and_more).await.err(),
+            people::release(&env, &a, "ada").await.err(),
+            people::restart(&env, &nobody, "ada").await.err(),
+            people::check(&env, &nobody).await.err(),
+        ];
+        people::reset_breaker(&env, &a, "ada").await.expect("a closed breaker may be reset");
+        people::restart(&env, &a, "ada").await.expect("a restart is intended");
+        refused.map(|refused| refused.map(|refused| refused.to_string()).unwrap_or_default())
+    });
+    assert_eq!(
+        said,
+        [
+            "a hold needs a reason: whoever finds it must know why",
+            "a hold lasts from a moment to 366 days, or until it is released",
+            "`a` is not held",
+            "there is no service `nobody` in this env",
+            "there is no service `nobody` in this env",
+        ]
+    );
+}

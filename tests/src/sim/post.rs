@@ -1,5 +1,6 @@
 //! The post office of a simulation.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures_util::future::BoxFuture;
@@ -27,6 +28,7 @@ pub struct Accepted {
 pub struct PostOffice {
     book: Arc<Mutex<Vec<Accepted>>>,
     closed_until: Arc<Mutex<Moment>>,
+    refuses: Arc<AtomicBool>,
     clock: Clock,
     crash: Crash,
 }
@@ -35,7 +37,13 @@ impl PostOffice {
     /// An open post office.
     #[must_use]
     pub fn new(clock: Clock, crash: Crash) -> Self {
-        Self { book: Arc::default(), closed_until: Arc::new(Mutex::new(Moment::EPOCH)), clock, crash }
+        Self {
+            book: Arc::default(),
+            closed_until: Arc::new(Mutex::new(Moment::EPOCH)),
+            refuses: Arc::default(),
+            clock,
+            crash,
+        }
     }
 
     /// The same post office as another engine reaches it.
@@ -54,10 +62,18 @@ impl PostOffice {
         *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner) = moment;
     }
 
+    /// From now on it has nothing for anybody.
+    pub fn refuse_all(&self) {
+        self.refuses.store(true, Ordering::Relaxed);
+    }
+
     async fn take(&self, letter: &Letter) -> Result<(), SendError> {
         let now = self.clock.now();
         if now < *self.closed_until.lock().unwrap_or_else(PoisonError::into_inner) {
             return Err(SendError::Later("connection refused".to_owned()));
+        }
+        if self.refuses.load(Ordering::Relaxed) {
+            return Err(SendError::Refused("no such mailbox".to_owned()));
         }
         let gate = self.crash.gate("letter");
         if matches!(gate, Gate::Before | Gate::Late) {
