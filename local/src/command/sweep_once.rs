@@ -154,18 +154,9 @@ fn seen<'s>(spec: &'s ServiceSpec, look: &Look) -> Seen<'s> {
     Seen {
         id: &spec.id,
         address: spec.address.to_string(),
-        sight: word(&look.sight),
+        sight: look.sight.as_str(),
         because: look.sight.to_string(),
         took_ms: u64::try_from(look.took.as_millis()).unwrap_or(u64::MAX),
-    }
-}
-
-fn word(sight: &Sight) -> &'static str {
-    match sight {
-        Sight::Up => "up",
-        Sight::Down(_) => "down",
-        Sight::Unreachable(_) => "unreachable",
-        Sight::Unknown(_) => "unknown",
     }
 }
 
@@ -176,5 +167,5 @@ fn row(spec: &ServiceSpec, look: &Look) -> Vec<String> {
         Sight::Unreachable(fault) => (Ink::Red, fault.to_string()),
         Sight::Unknown(why) => (Ink::Yellow, why.to_string()),
     };
-    vec![spec.id.to_string(), say::ink(ink, word(&look.sight)), spec.address.to_string(), because]
+    vec![spec.id.to_string(), say::ink(ink, look.sight.as_str()), spec.address.to_string(), because]
 }

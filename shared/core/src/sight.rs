@@ -207,6 +207,19 @@ kinds! {
     }
 }
 
+impl Sight {
+    /// The verdict in one word, as the API spells it.
+    #[must_use]
+    pub fn as_str(&self) -> &'static str {
+        match self {
+            Sight::Up => "up",
+            Sight::Down(_) => "down",
+            Sight::Unreachable(_) => "unreachable",
+            Sight::Unknown(_) => "unknown",
+        }
+    }
+}
+
 impl fmt::Display for Sight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

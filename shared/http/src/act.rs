@@ -6,7 +6,7 @@ use axum::routing::{MethodRouter, post};
 use lamplighter_app::people::{self, Refused};
 use lamplighter_core::ServiceId;
 use lamplighter_core::moment::parse_duration;
-use lamplighter_core::sight::{Look, Sight};
+use lamplighter_core::sight::Look;
 use lamplighter_store::{Placed, Scope};
 use serde::Deserialize;
 use serde_json::json;
@@ -103,7 +103,7 @@ async fn check(Id(id): Id, work: Work) -> Response {
         let shards = Shards::read(&visit.store()).await?;
         let view = ServiceView::whole(visit.env.name(), &placed, shards.of(placed.shard));
         Answer::ok(&json!({
-            "sight": word(&look.sight),
+            "sight": look.sight.as_str(),
             "detail": look.sight.to_string(),
             "at": look.at,
             "took_ms": millis(&look),
@@ -112,15 +112,6 @@ async fn check(Id(id): Id, work: Work) -> Response {
         }))
     }))
     .await
-}
-
-fn word(sight: &Sight) -> &'static str {
-    match sight {
-        Sight::Up => "up",
-        Sight::Down(_) => "down",
-        Sight::Unreachable(_) => "unreachable",
-        Sight::Unknown(_) => "unknown",
-    }
 }
 
 fn millis(look: &Look) -> u64 {
