@@ -39,6 +39,8 @@ pub struct Env {
     pub(crate) cache: Mutex<BTreeMap<ShardNo, Cached>>,
     /// Rung when a restart was intended.
     pub recover_bell: Bell,
+    /// Rung when a rollout has something to do.
+    pub advance_bell: Bell,
     /// Rung when somebody is to be told.
     pub courier_bell: Bell,
     /// Rung when a sweep is asked for out of turn.
@@ -67,6 +69,7 @@ impl Env {
             parts,
             cache: Mutex::default(),
             recover_bell: Bell::default(),
+            advance_bell: Bell::default(),
             courier_bell: Bell::default(),
             sweep_bell: Bell::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),
@@ -106,7 +109,7 @@ impl Env {
                 Effect::Tell(_) => self.courier_bell.ring(),
                 // Nobody may be listening; the table has the event all the same.
                 Effect::Publish(event) => drop(self.live.send(LiveRow { event: event.clone() })),
-                Effect::CloseStep(_) | Effect::Record(_) => {}
+                Effect::CloseStep(_) | Effect::Record(_) | Effect::Stray(_) | Effect::Found(_) => {}
             }
         }
     }

@@ -3,10 +3,11 @@
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
-use lamplighter_core::Moment;
 use lamplighter_core::sight::{Look, RestartOutcome};
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_remote::{Remote, RestartOrder};
+use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, Wanted};
+use lamplighter_core::{Moment, Version};
+use lamplighter_remote::{Remote, RestartOrder, UpdateOrder};
 
 /// Reaches the hosts of a fleet: over SSH and the like, or, in a simulation, a fleet in a box.
 pub trait Hosts: Send + Sync {
@@ -28,6 +29,29 @@ pub trait Hosts: Send + Sync {
         order: RestartOrder<'a>,
         limit: Duration,
     ) -> BoxFuture<'a, RestartOutcome>;
+
+    /// Asks what is there to be updated. Changes nothing.
+    fn standing<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Standing, NoStanding>>;
+
+    /// Turns what is wanted into an exact version, by asking the remote of this service's own checkout.
+    fn resolve<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        wanted: &'a Wanted,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Version, NotResolved>>;
+
+    /// Makes one step of an update under the host's guard.
+    fn update<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        order: UpdateOrder<'a>,
+        limit: Duration,
+    ) -> BoxFuture<'a, StepOutcome>;
 }
 
 impl Hosts for Remote {
@@ -51,5 +75,31 @@ impl Hosts for Remote {
         limit: Duration,
     ) -> BoxFuture<'a, RestartOutcome> {
         Box::pin(async move { Remote::restart(self, spec, &order, limit).await })
+    }
+
+    fn standing<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Standing, NoStanding>> {
+        Box::pin(Remote::standing(self, spec, limit))
+    }
+
+    fn resolve<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        wanted: &'a Wanted,
+        limit: Duration,
+    ) -> BoxFuture<'a, Result<Version, NotResolved>> {
+        Box::pin(Remote::resolve(self, spec, wanted, limit))
+    }
+
+    fn update<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        order: UpdateOrder<'a>,
+        limit: Duration,
+    ) -> BoxFuture<'a, StepOutcome> {
+        Box::pin(async move { Remote::update(self, spec, &order, limit).await })
     }
 }

@@ -38,6 +38,10 @@ pub enum Effect {
     Publish(LiveEvent),
     /// It stands in the audit trail from before it is done.
     Record(AuditEntry),
+    /// The service was given up half-way through an update: `advance` asks its host until that answers.
+    Stray(ServiceId),
+    /// The host answered, and the update was brought to an end.
+    Found(ServiceId),
 }
 
 /// An intended restart as it is stored: where `recover` finds its work.

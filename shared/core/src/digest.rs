@@ -29,6 +29,11 @@ pub fn gather(tick: u64, decisions: &mut [Decision]) {
 fn notices(decisions: &mut [Decision]) -> impl Iterator<Item = &mut Notice> {
     decisions.iter_mut().flat_map(|decision| &mut decision.effects).filter_map(|effect| match effect {
         Effect::Tell(notice) => Some(notice),
-        Effect::OpenStep(_) | Effect::CloseStep(_) | Effect::Publish(_) | Effect::Record(_) => None,
+        Effect::OpenStep(_)
+        | Effect::CloseStep(_)
+        | Effect::Publish(_)
+        | Effect::Record(_)
+        | Effect::Stray(_)
+        | Effect::Found(_) => None,
     })
 }

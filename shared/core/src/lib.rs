@@ -20,13 +20,17 @@ pub mod notice;
 pub mod policy;
 pub mod recovery;
 pub mod report;
+pub mod rollout;
 pub mod settings;
 pub mod sight;
 pub mod spec;
 pub mod sweep;
 #[cfg(test)]
 mod sweep_tests;
+pub mod update;
+pub mod version;
 pub mod watch;
 
 pub use moment::Moment;
 pub use name::{AppName, EnvName, HostAddress, Mailbox, ServiceId};
+pub use version::{RolloutId, Version};

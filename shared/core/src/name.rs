@@ -15,7 +15,7 @@ pub struct BadName {
 }
 
 impl BadName {
-    fn new(text: &str, what: &'static str, hint: &'static str) -> Self {
+    pub(crate) fn new(text: &str, what: &'static str, hint: &'static str) -> Self {
         // A hostile text may be long or carry control characters; the message must stay one readable line.
         let text = text.chars().take(80).flat_map(char::escape_debug).collect();
         Self { text, what, hint }
@@ -36,7 +36,7 @@ fn is_identifier(text: &str) -> bool {
 macro_rules! checked_name {
     ($(#[$doc:meta])* $name:ident, $what:literal, $hint:literal, $check:expr) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
         #[serde(try_from = "String", into = "String")]
         pub struct $name(String);
 
@@ -48,19 +48,19 @@ macro_rules! checked_name {
             }
         }
 
-        impl FromStr for $name {
-            type Err = BadName;
+        impl std::str::FromStr for $name {
+            type Err = $crate::name::BadName;
 
-            fn from_str(text: &str) -> Result<Self, BadName> {
+            fn from_str(text: &str) -> Result<Self, $crate::name::BadName> {
                 let accepted: fn(&str) -> bool = $check;
-                if accepted(text) { Ok(Self(text.to_owned())) } else { Err(BadName::new(text, $what, $hint)) }
+                if accepted(text) { Ok(Self(text.to_owned())) } else { Err($crate::name::BadName::new(text, $what, $hint)) }
             }
         }
 
         impl TryFrom<String> for $name {
-            type Error = BadName;
+            type Error = $crate::name::BadName;
 
-            fn try_from(text: String) -> Result<Self, BadName> {
+            fn try_from(text: String) -> Result<Self, $crate::name::BadName> {
                 text.parse()
             }
         }
@@ -71,19 +71,20 @@ macro_rules! checked_name {
             }
         }
 
-        impl fmt::Display for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Display for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
 
-        impl fmt::Debug for $name {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str(&self.0)
             }
         }
     };
 }
+pub(crate) use checked_name;
 
 checked_name!(
     /// What a service is called, `vps-001`: unique within its env.
@@ -124,6 +125,21 @@ checked_name!(
     "a container name",
     "use letters, digits, `.`, `_` or `-`, at most 64, beginning with a letter or digit",
     is_identifier
+);
+checked_name!(
+    /// A container image's name, `ghcr.io/acme/web`, without a tag or digest.
+    ImageName,
+    "an image name",
+    "write it as `registry/owner/name`, in lower case, without a tag or digest",
+    |text| {
+        text.len() <= 200
+            && text.starts_with(|c: char| c.is_ascii_lowercase() || c.is_ascii_digit())
+            && !text.contains("..")
+            && !text.contains("//")
+            && !text.ends_with(['/', ':'])
+            && !text.rsplit('/').next().unwrap_or_default().contains(':')
+            && text.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || "._-/:".contains(c))
+    }
 );
 checked_name!(
     /// A login on a host.

@@ -19,6 +19,12 @@ pub enum NoticeKind {
     BreakerOpen,
     /// Too much failed at once: the fault is taken to be ours. For the admins.
     Blind,
+    /// A rollout did too much harm and stopped itself. For the admins.
+    RolloutHalted,
+    /// A rollout ended otherwise. For the admins.
+    RolloutFinished,
+    /// A push started no rollout. For the admins.
+    PushRefused,
 }
 
 impl NoticeKind {
@@ -30,6 +36,9 @@ impl NoticeKind {
             NoticeKind::Recovered => "recovered",
             NoticeKind::BreakerOpen => "breaker-open",
             NoticeKind::Blind => "blind",
+            NoticeKind::RolloutHalted => "rollout-halted",
+            NoticeKind::RolloutFinished => "rollout-finished",
+            NoticeKind::PushRefused => "push-refused",
         }
     }
 }

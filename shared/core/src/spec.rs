@@ -8,6 +8,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::moment::duration_text;
 use crate::name::{AppName, ContainerName, HostAddress, Mailbox, ServiceId, UnitName, UserName};
 use crate::policy::Policy;
+pub use crate::update::Update;
 
 /// Longest command a spec may carry, in bytes: it travels in one SSH packet and in one table item.
 pub const MAX_COMMAND_BYTES: usize = 2_048;
@@ -48,7 +49,7 @@ pub struct ServiceSpec {
     pub check: Check,
     /// How to bring it back.
     pub restart: Restart,
-    /// How to bring it to another commit.
+    /// How to bring it to another version.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub update: Option<Update>,
     /// Who is told when it goes down.
@@ -307,24 +308,6 @@ pub enum Restart {
     Never,
 }
 
-/// How a service is brought to another commit.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Update {
-    /// The git checkout on the host.
-    pub dir: String,
-    /// The branch that a rollout without a commit means.
-    #[serde(default = "main_branch")]
-    pub branch: String,
-    /// The command that installs dependencies, run in `dir`.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub install: Option<Command>,
-}
-
-fn main_branch() -> String {
-    "main".to_owned()
-}
-
 /// A spec that contradicts itself: which key, what is wrong, what to do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("`{key}`: {problem}")]
@@ -382,33 +365,16 @@ impl ServiceSpec {
             }
         }
         if let Some(update) = &self.update {
-            let path_ok = update.dir.starts_with('/')
-                && !update.dir.chars().any(char::is_control)
-                && update.dir.len() <= 512;
-            if !path_ok {
-                return bad("update.dir", "write the absolute path of the checkout on the host".to_owned());
-            }
-            let branch_ok = !update.branch.is_empty()
-                && update.branch.len() <= 200
-                && update.branch.starts_with(|c: char| c.is_ascii_alphanumeric())
-                && !update.branch.contains("..")
-                && update.branch.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c));
-            if !branch_ok {
-                return bad(
-                    "update.branch",
-                    "a branch is letters, digits, `.`, `_`, `-` and `/`, beginning with a letter or digit"
-                        .to_owned(),
-                );
-            }
+            update.check(&self.restart)?;
         }
         Ok(())
     }
 
-    /// True if looking at it or restarting it runs a command on its host.
+    /// True if looking at it, restarting or updating it runs a command on its host.
     #[must_use]
     pub fn needs_commands(&self) -> bool {
         let check = matches!(self.check, Check::Systemd(_) | Check::Command(_) | Check::Docker(_));
-        check || self.restart != Restart::Never
+        check || self.restart != Restart::Never || self.update.is_some()
     }
 }
 

@@ -9,7 +9,9 @@ use crate::breaker::Breaker;
 use crate::hold::Hold;
 use crate::moment::Moment;
 use crate::name::ServiceId;
+use crate::rollout::Updating;
 use crate::sight::ProcessId;
+use crate::version::Versions;
 
 /// The status of a service, as shown everywhere (the table in the README says when each holds).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
@@ -169,6 +171,15 @@ pub struct Watch {
     /// What the last bad look saw.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_error: Option<String>,
+    /// The update that is open, if any: while it is, the rollout owns the service.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub update: Option<Box<Updating>>,
+    /// Which version it runs, as far as a rollout verified it.
+    #[serde(default, skip_serializing_if = "Versions::is_unknown")]
+    pub versions: Versions,
+    /// Set when a rollout left it in a state that only a person can mend, with the reason.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs_human: Option<String>,
     /// What has been counted.
     #[serde(default)]
     pub totals: Totals,
@@ -228,6 +239,9 @@ impl Watch {
             last_notified_down_at: None,
             last_notified_up_at: None,
             last_error: None,
+            update: None,
+            versions: Versions::default(),
+            needs_human: None,
             totals: Totals::default(),
         }
     }

@@ -70,7 +70,11 @@ pub fn letter(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place) -> Le
     let root = id(&[env.as_str(), &notice.thread]);
     let opening = id(&[env.as_str(), &notice.thread, NoticeKind::Down.as_str()]);
     let in_reply_to = match notice.kind {
-        NoticeKind::Down | NoticeKind::Blind => None,
+        NoticeKind::Down
+        | NoticeKind::Blind
+        | NoticeKind::RolloutHalted
+        | NoticeKind::RolloutFinished
+        | NoticeKind::PushRefused => None,
         NoticeKind::Recovered | NoticeKind::BreakerOpen => {
             Some(opening).filter(|opening| *opening != message_id)
         }

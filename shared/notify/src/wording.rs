@@ -25,6 +25,7 @@ pub(crate) fn subject(env: &EnvName, notice: &Notice) -> String {
             format!("{} is NOT restarted any more: {because}", who(notice))
         }
         NoticeKind::Blind => format!("restarts are PAUSED: {because}"),
+        NoticeKind::RolloutHalted | NoticeKind::RolloutFinished | NoticeKind::PushRefused => because,
     };
     one_line(&format!("[{env}] {subject}"), MAX_SUBJECT_CHARS)
 }
@@ -36,6 +37,9 @@ pub(crate) fn page(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place, 
         NoticeKind::Recovered => (Tone::Good, format!("{} recovered{}", who(notice), after(notice))),
         NoticeKind::BreakerOpen => (Tone::Warning, format!("{} is not restarted any more", who(notice))),
         NoticeKind::Blind => (Tone::Warning, "too much failed at once; restarts are paused".to_owned()),
+        NoticeKind::RolloutHalted | NoticeKind::RolloutFinished | NoticeKind::PushRefused => {
+            (Tone::Warning, notice.because.clone())
+        }
     };
     let mut blocks = vec![Block::Facts(facts(notice))];
     blocks.extend(tried(notice));
@@ -102,7 +106,11 @@ fn after(notice: &Notice) -> String {
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
     let happened = match notice.kind {
         NoticeKind::Down | NoticeKind::BreakerOpen => cause(notice),
-        NoticeKind::Recovered | NoticeKind::Blind => what_happened(notice),
+        NoticeKind::Recovered
+        | NoticeKind::Blind
+        | NoticeKind::RolloutHalted
+        | NoticeKind::RolloutFinished
+        | NoticeKind::PushRefused => what_happened(notice),
     };
     let mut facts = vec![("what happened", happened)];
     let since = notice.incident_since.filter(|since| *since < notice.at);
@@ -111,13 +119,28 @@ fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
             facts.push(("down since", clock(since)));
             facts.push(("up again", clock(notice.at)));
         }
-        (NoticeKind::Down | NoticeKind::BreakerOpen | NoticeKind::Blind, Some(since)) => {
+        (
+            NoticeKind::Down
+            | NoticeKind::BreakerOpen
+            | NoticeKind::Blind
+            | NoticeKind::RolloutHalted
+            | NoticeKind::RolloutFinished
+            | NoticeKind::PushRefused,
+            Some(since),
+        ) => {
             facts.push(("when", clock(notice.at)));
             facts.push(("began", format!("{} ({} before)", clock(since), spoken(notice.at.since(since)))));
         }
-        (NoticeKind::Down | NoticeKind::BreakerOpen | NoticeKind::Blind | NoticeKind::Recovered, None) => {
-            facts.push(("when", clock(notice.at)))
-        }
+        (
+            NoticeKind::Down
+            | NoticeKind::BreakerOpen
+            | NoticeKind::Blind
+            | NoticeKind::Recovered
+            | NoticeKind::RolloutHalted
+            | NoticeKind::RolloutFinished
+            | NoticeKind::PushRefused,
+            None,
+        ) => facts.push(("when", clock(notice.at))),
     }
     facts
 }
@@ -152,6 +175,9 @@ fn actions(env: &EnvName, notice: &Notice, place: &Place) -> Vec<Block> {
             vec![look, act("Try once more, now", format!("{cli} restart {service}")), hold()]
         }
         // Nothing needs doing, so nothing is offered.
-        NoticeKind::Recovered => vec![look],
+        NoticeKind::Recovered
+        | NoticeKind::RolloutHalted
+        | NoticeKind::RolloutFinished
+        | NoticeKind::PushRefused => vec![look],
     }
 }

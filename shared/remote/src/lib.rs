@@ -20,6 +20,7 @@ mod shell;
 mod ssh;
 pub mod survey;
 mod trust;
+mod update;
 mod web;
 
 use std::path::PathBuf;
@@ -27,9 +28,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter_core::EnvName;
+use lamplighter_core::Version;
 use lamplighter_core::moment::Moment;
 use lamplighter_core::sight::{Look, ProcessId, RestartOutcome};
 use lamplighter_core::spec::ServiceSpec;
+use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, UpdateStep, Wanted, Way};
 
 use credential::Credentials;
 use look::Care;
@@ -107,6 +110,25 @@ pub struct RestartOrder<'a> {
     pub process: Option<&'a ProcessId>,
 }
 
+/// One step of an update as the host guard needs to know it.
+#[derive(Debug, Clone, Copy)]
+pub struct UpdateOrder<'a> {
+    /// The env that the service belongs to: action numbers are counted per env and service.
+    pub env: &'a EnvName,
+    /// The step's action number. A host that has seen it does not make the step again; it answers what came of it.
+    pub action_no: u64,
+    /// To the target, or back.
+    pub way: Way,
+    /// The step.
+    pub step: UpdateStep,
+    /// What is brought.
+    pub target: &'a Version,
+    /// What was there before anything was changed.
+    pub previous: &'a Version,
+    /// The run of the service that a restart is to replace; `None` restarts whatever runs.
+    pub process: Option<&'a ProcessId>,
+}
+
 impl Remote {
     /// Sets up the means of reaching hosts. Reaches none yet.
     ///
@@ -139,6 +161,33 @@ impl Remote {
         limit: Duration,
     ) -> RestartOutcome {
         restart::restart(&self.0.connections, &self.0.unlimited, spec, order, limit).await
+    }
+
+    /// Asks what is there to be updated. Changes nothing.
+    ///
+    /// # Errors
+    /// [`NoStanding`] says why the host did not tell.
+    pub async fn standing(&self, spec: &ServiceSpec, limit: Duration) -> Result<Standing, NoStanding> {
+        update::standing(&self.0, spec, limit).await
+    }
+
+    /// Turns what is wanted into an exact version, by asking the remote of this service's own checkout.
+    ///
+    /// # Errors
+    /// [`NotResolved`] says who did not know it.
+    pub async fn resolve(
+        &self,
+        spec: &ServiceSpec,
+        wanted: &Wanted,
+        limit: Duration,
+    ) -> Result<Version, NotResolved> {
+        update::resolve(&self.0, spec, wanted, limit).await
+    }
+
+    /// Makes one step of an update under the host's guard, at most once per action number. `limit` clips the whole of
+    /// it, connecting included.
+    pub async fn update(&self, spec: &ServiceSpec, order: &UpdateOrder<'_>, limit: Duration) -> StepOutcome {
+        update::update(&self.0, spec, order, limit).await
     }
 
     /// Ends every connection in good order, and keeps none from now on.

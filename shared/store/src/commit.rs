@@ -59,6 +59,10 @@ impl Store {
                 Effect::Tell(notice) => parts.push(self.notice_part(notice)?),
                 Effect::Publish(event) => events.push(event.clone()),
                 Effect::Record(entry) => audit.push(entry.clone()),
+                Effect::Stray(service) => {
+                    parts.push(Part::Put(Key::stray(service).attributes(), Wording::new()))
+                }
+                Effect::Found(service) => parts.push(Part::Delete(Key::stray(service), Wording::new())),
             }
         }
         parts.extend(step);

@@ -107,6 +107,10 @@ impl Key {
         Self::new(STEPS, id.as_str())
     }
 
+    pub(crate) fn stray(id: &ServiceId) -> Self {
+        Self::new(STRAYS, id.as_str())
+    }
+
     pub(crate) fn lease(name: &str) -> Self {
         Self::new(LEASES, name)
     }
@@ -130,6 +134,7 @@ impl Key {
 
 pub(crate) const SHARDS: &str = "SHARDS";
 pub(crate) const STEPS: &str = "STEPS";
+pub(crate) const STRAYS: &str = "STRAYS";
 pub(crate) const LEASES: &str = "LEASES";
 pub(crate) const OUTBOX: &str = "OUTBOX";
 pub(crate) const TOKENS: &str = "TOKENS";

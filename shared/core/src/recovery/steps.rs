@@ -96,7 +96,11 @@ impl<'a> Draft<'a> {
         let thread_no = incident.map_or(self.next.version, |incident| incident.no);
         let to = match kind {
             NoticeKind::Down | NoticeKind::Recovered => self.case.spec.owner.iter().cloned().collect(),
-            NoticeKind::BreakerOpen | NoticeKind::Blind => self.case.settings.admins.clone(),
+            NoticeKind::BreakerOpen
+            | NoticeKind::Blind
+            | NoticeKind::RolloutHalted
+            | NoticeKind::RolloutFinished
+            | NoticeKind::PushRefused => self.case.settings.admins.clone(),
         };
         // DOWN is named after its incident, so that later letters of the thread can reply to it.
         let no = if kind == NoticeKind::Down { thread_no } else { self.next.version };
