@@ -12,12 +12,15 @@ use crate::{html, text, wording};
 pub const MAX_DIGEST_LINES: usize = 200;
 /// Most characters of a reason in a row of the table.
 const MAX_ROW_CHARS: usize = 140;
-/// What is told first, and under which heading.
-const ORDER: [(NoticeKind, &str, &str); 4] = [
-    (NoticeKind::Blind, "Restarts paused", "paused"),
-    (NoticeKind::BreakerOpen, "Not restarted any more", "not restarted any more"),
-    (NoticeKind::Down, "Down", "down"),
-    (NoticeKind::Recovered, "Recovered", "recovered"),
+/// What is told first, under which heading, and how one and many of it are counted.
+const ORDER: [(NoticeKind, &str, [&str; 2]); 7] = [
+    (NoticeKind::Blind, "Restarts paused", ["paused"; 2]),
+    (NoticeKind::RolloutHalted, "Rollouts halted", ["rollout halted", "rollouts halted"]),
+    (NoticeKind::BreakerOpen, "Not restarted any more", ["not restarted any more"; 2]),
+    (NoticeKind::Down, "Down", ["down"; 2]),
+    (NoticeKind::PushRefused, "Pushes not rolled out", ["push not rolled out", "pushes not rolled out"]),
+    (NoticeKind::RolloutFinished, "Rollouts ended", ["rollout ended", "rollouts ended"]),
+    (NoticeKind::Recovered, "Recovered", ["recovered"; 2]),
 ];
 
 /// The one letter that tells `to` of all of `notices`, in whatever order they come.
@@ -37,7 +40,7 @@ pub fn digest(env: &EnvName, notices: &[Notice], to: &Mailbox, place: &Place) ->
     let at = notices.iter().map(|notice| notice.at).max().unwrap_or(Moment::EPOCH);
     let counts = counts(notices);
     let page = Page {
-        tone: if notices.iter().all(|notice| notice.kind == NoticeKind::Recovered) {
+        tone: if notices.iter().all(|notice| wording::tone(notice) == Tone::Good) {
             Tone::Good
         } else {
             Tone::Bad
@@ -63,9 +66,11 @@ pub fn digest(env: &EnvName, notices: &[Notice], to: &Mailbox, place: &Place) ->
 fn counts(notices: &[Notice]) -> String {
     let counted = ORDER
         .iter()
-        .map(|(kind, _, word)| (notices.iter().filter(|notice| notice.kind == *kind).count(), word));
-    let words: Vec<String> =
-        counted.filter(|(count, _)| *count > 0).map(|(count, word)| format!("{count} {word}")).collect();
+        .map(|(kind, _, words)| (notices.iter().filter(|notice| notice.kind == *kind).count(), words));
+    let words: Vec<String> = counted
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, [one, many])| format!("{count} {}", if count == 1 { one } else { many }))
+        .collect();
     words.join(", ")
 }
 
@@ -101,7 +106,10 @@ fn blocks(env: &EnvName, notices: &[Notice], at: Moment, place: &Place) -> Vec<B
             "Each service goes on being looked after by itself; what changes from here on is told as usual."
                 .to_owned(),
     });
-    let commands = vec![format!("{cli} health"), format!("{cli} services"), format!("{cli} why SERVICE")];
+    let mut commands = vec![format!("{cli} health"), format!("{cli} services"), format!("{cli} why SERVICE")];
+    if notices.iter().any(|notice| wording::is_of_a_rollout(notice.kind)) {
+        commands.push(format!("{cli} rollout list"));
+    }
     blocks.push(Block::Actions {
         heading: "Look closer",
         commands,

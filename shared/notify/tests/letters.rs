@@ -83,6 +83,50 @@ fn blind() -> Notice {
     }
 }
 
+fn halted() -> Notice {
+    Notice {
+        id: "rachel8-17.halted".to_owned(),
+        kind: NoticeKind::RolloutHalted,
+        service: None,
+        thread: "rachel8-17".to_owned(),
+        at: half_past_two() + Duration::from_secs(247),
+        because: "halted: 2 of 5 failed in stage 1; the 3 that were updated keep 1a2b3c4".to_owned(),
+        tried: vec![
+            "vps-004 rolled back to 9f8e7d6: install failed: bun: command not found".to_owned(),
+            "vps-009 rolled back to 9f8e7d6: it fell sick while it was watched: unit is not active"
+                .to_owned(),
+        ],
+        next: "1a2b3c4 is refused from now on, unless somebody forces it with a reason".to_owned(),
+        evidence: None,
+        ..down()
+    }
+}
+
+fn finished(because: &str, tried: &[&str]) -> Notice {
+    Notice {
+        id: "rachel8-17.finished".to_owned(),
+        kind: NoticeKind::RolloutFinished,
+        because: because.to_owned(),
+        tried: tried.iter().map(|line| (*line).to_owned()).collect(),
+        next: String::new(),
+        ..halted()
+    }
+}
+
+fn push_refused() -> Notice {
+    Notice {
+        id: "rachel8.push.1a2b3c4".to_owned(),
+        kind: NoticeKind::PushRefused,
+        thread: "rachel8.push".to_owned(),
+        because: "1a2b3c4 halted the rollout `rachel8-17`".to_owned(),
+        tried: Vec::new(),
+        next: "push a version that mends it, or start this one by hand with `--force` and a reason"
+            .to_owned(),
+        incident_since: None,
+        ..halted()
+    }
+}
+
 fn many(count: usize) -> Vec<Notice> {
     let of = |n: usize| Notice {
         id: format!("vps-{n:03}.5.down"),
@@ -234,6 +278,192 @@ fn a_blindness_letter_speaks_of_the_whole_env_and_needs_no_pages() {
     Written to ada@example.com by Lamplighter, which looks after prod. Letter
     prod.prod.4.blind
     "#);
+}
+
+#[test]
+fn a_halted_rollout_says_which_services_and_what_becomes_of_the_version() {
+    insta::assert_snapshot!(shown(&letter(&prod(), &halted(), &ada(), &place())), @r#"
+    [prod] rollout rachel8-17 HALTED: 2 of 5 failed in stage 1
+    [prod.rachel8-17.halted answers nothing, refers to: prod.rachel8-17]
+
+    prod: rollout rachel8-17 halted
+
+      what happened  2 of 5 failed in stage 1; the 3 that were updated keep
+                     1a2b3c4
+      when           2026-01-02 02:34:07 UTC
+      began          2026-01-02 02:30:00 UTC (4 min 7 s before)
+
+    What became of its services
+      - vps-004 rolled back to 9f8e7d6: install failed: bun: command not found
+      - vps-009 rolled back to 9f8e7d6: it fell sick while it was watched: unit
+        is not active
+
+    What happens next
+      1a2b3c4 is refused from now on, unless somebody forces it with a reason
+
+    Look closer
+      lamplighter rollout show rachel8-17
+      https://lamp.example.com/?env=prod
+
+    --
+    Written to ada@example.com by Lamplighter, which looks after prod. Letter
+    prod.rachel8-17.halted
+    "#);
+}
+
+#[test]
+fn a_rollout_that_ended_well_asks_for_nothing() {
+    let well = finished("completed: all 10 services run 1a2b3c4", &[]);
+    let letter = letter(&prod(), &well, &ada(), &place());
+    insta::assert_snapshot!(shown(&letter), @r#"
+    [prod] rollout rachel8-17 completed: all 10 services run 1a2b3c4
+    [prod.rachel8-17.finished answers nothing, refers to: prod.rachel8-17]
+
+    prod: rollout rachel8-17 completed
+
+      what happened  all 10 services run 1a2b3c4
+      when           2026-01-02 02:34:07 UTC
+      began          2026-01-02 02:30:00 UTC (4 min 7 s before)
+
+    Look closer
+      lamplighter rollout show rachel8-17
+      https://lamp.example.com/?env=prod
+
+    --
+    Written to ada@example.com by Lamplighter, which looks after prod. Letter
+    prod.rachel8-17.finished
+    "#);
+    assert!(letter.html.contains("class=\"good\""), "{}", letter.html);
+}
+
+#[test]
+fn a_rollout_that_left_services_behind_names_them_and_how_to_try_again() {
+    let left: Vec<String> = (0..40).map(|n| format!("vps-{n:03} rolled back: install failed")).collect();
+    let left: Vec<&str> = left.iter().map(String::as_str).collect();
+    let notice = finished("completed with failures: 40 of 200 services do not run 1a2b3c4", &left);
+    let letter = letter(&prod(), &notice, &ada(), &Place::default());
+    insta::assert_snapshot!(shown(&letter), @r#"
+    [prod] rollout rachel8-17 completed with failures: 40 of 200 services do not run 1a2b3c4
+    [prod.rachel8-17.finished answers nothing, refers to: prod.rachel8-17]
+
+    prod: rollout rachel8-17 completed with failures
+
+      what happened  40 of 200 services do not run 1a2b3c4
+      when           2026-01-02 02:34:07 UTC
+      began          2026-01-02 02:30:00 UTC (4 min 7 s before)
+
+    What became of its services
+      - vps-000 rolled back: install failed
+      - vps-001 rolled back: install failed
+      - vps-002 rolled back: install failed
+      - vps-003 rolled back: install failed
+      - vps-004 rolled back: install failed
+      - vps-005 rolled back: install failed
+      - vps-006 rolled back: install failed
+      - vps-007 rolled back: install failed
+      - vps-008 rolled back: install failed
+      - vps-009 rolled back: install failed
+      - vps-010 rolled back: install failed
+      - vps-011 rolled back: install failed
+      - … and 28 more: `lamplighter rollout show rachel8-17` lists them
+
+    Look closer
+      lamplighter rollout show rachel8-17
+
+    Once it is mended, try the services that are left
+      lamplighter rollout retry rachel8-17
+
+    --
+    Written to ada@example.com by Lamplighter, which looks after prod. Letter
+    prod.rachel8-17.finished
+    "#);
+    assert!(letter.html.contains("class=\"warning\""), "{}", letter.html);
+}
+
+#[test]
+fn a_rollout_that_a_person_stopped_says_who() {
+    let subject = |because| letter(&prod(), &finished(because, &[]), &ada(), &place()).subject;
+    assert_eq!(subject("aborted by ada"), "[prod] rollout rachel8-17 aborted by ada");
+    assert_eq!(subject("all is over"), "[prod] rollout rachel8-17 has ended: all is over");
+}
+
+#[test]
+fn a_refused_push_names_its_app_and_what_stands_in_the_way() {
+    insta::assert_snapshot!(shown(&letter(&prod(), &push_refused(), &ada(), &place())), @r#"
+    [prod] a push to rachel8 was NOT rolled out: 1a2b3c4 halted the rollout `rachel8-17`
+    [prod.rachel8.push.1a2b3c4 answers nothing, refers to: prod.rachel8.push]
+
+    prod: a push to rachel8 was not rolled out
+
+      what happened  1a2b3c4 halted the rollout `rachel8-17`
+      when           2026-01-02 02:34:07 UTC
+
+    What happens next
+      push a version that mends it, or start this one by hand with `--force` and
+      a reason
+
+    Look closer
+      lamplighter rollout list --app rachel8
+      https://lamp.example.com/?env=prod
+
+    --
+    Written to ada@example.com by Lamplighter, which looks after prod. Letter
+    prod.rachel8.push.1a2b3c4
+    "#);
+}
+
+#[test]
+fn a_digest_tells_first_what_nobody_else_mends() {
+    let well = finished("completed: all 10 services run 1a2b3c4", &[]);
+    let mut notices = vec![recovered(), well, down(), push_refused(), breaker_open(), halted(), blind()];
+    let one = digest(&prod(), &notices, &ada(), &place());
+    insta::assert_snapshot!(shown(&one), @r#"
+    [prod] 7 changes at once: 1 paused, 1 rollout halted, 1 not restarted any more, 1 down, 1 push not rolled out, 1 rollout ended, 1 recovered
+    [prod.digest.29455350.ada=40example.com answers nothing, refers to: ]
+
+    prod: 7 changes at once: 1 paused, 1 rollout halted, 1 not restarted any
+    more, 1 down, 1 push not rolled out, 1 rollout ended, 1 recovered
+
+      when  2026-01-02 02:34:07 UTC
+
+    Restarts paused (1)
+      the fleet  02:30:00  15 of 60 healthy services turned bad in one tick; taken to be a fault on this side, nothing is restarted
+
+    Rollouts halted (1)
+      rachel8-17  02:34:07  2 of 5 failed in stage 1; the 3 that were updated keep 1a2b3c4
+
+    Not restarted any more (1)
+      vps-001  02:30:55  3 restarts failed: unit is not active (failed); no restart for 30 min, then one trial
+
+    Down (1)
+      vps-001  02:30:00  unit is not active (failed); restart at once, attempt 1 of 3
+
+    Pushes not rolled out (1)
+      rachel8  02:34:07  1a2b3c4 halted the rollout `rachel8-17`
+
+    Rollouts ended (1)
+      rachel8-17  02:34:07  completed: all 10 services run 1a2b3c4
+
+    Recovered (1)
+      vps-001  02:30:12  up after a restart
+
+    What happens next
+      Each service goes on being looked after by itself; what changes from here
+      on is told as usual.
+
+    Look closer
+      lamplighter health
+      lamplighter services
+      lamplighter why SERVICE
+      lamplighter rollout list
+      https://lamp.example.com/?env=prod
+
+    --
+    Written to ada@example.com by Lamplighter, which looks after prod. Letter
+    prod.digest.29455350.ada=40example.com
+    "#);
+    notices.reverse();
+    assert_eq!(digest(&prod(), &notices, &ada(), &place()), one);
 }
 
 #[test]
