@@ -14,6 +14,7 @@ pub mod decision;
 pub mod digest;
 pub mod health;
 pub mod hold;
+pub mod hook;
 pub mod moment;
 pub mod name;
 pub mod notice;

@@ -27,7 +27,7 @@ pub const MAX_IDENTIFIER_CHARS: usize = 64;
 /// Longest unit name systemd accepts is 255; nobody's is near it.
 pub const MAX_UNIT_CHARS: usize = 200;
 
-fn is_identifier(text: &str) -> bool {
+pub(crate) fn is_identifier(text: &str) -> bool {
     text.len() <= MAX_IDENTIFIER_CHARS
         && text.starts_with(|c: char| c.is_ascii_alphanumeric())
         && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-'))

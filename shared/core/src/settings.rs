@@ -1,9 +1,11 @@
 //! What a person says about one environment.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::hook::{HOOKS_MAX, Hook, HookName};
 use crate::moment::duration_text;
 use crate::name::Mailbox;
 
@@ -50,6 +52,9 @@ pub struct Settings {
     pub brake_most: u32,
     /// The fleet brake: never more than this share of the env, in percent, restarting at once (but at least one service).
     pub brake_percent: u32,
+    /// Where pushes come in.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub hooks: BTreeMap<HookName, Hook>,
 }
 
 impl Default for Settings {
@@ -63,6 +68,7 @@ impl Default for Settings {
             blind_percent: 20,
             brake_most: 5,
             brake_percent: 5,
+            hooks: BTreeMap::new(),
         }
     }
 }
@@ -90,6 +96,12 @@ impl Settings {
         }
         if self.brake_most == 0 {
             return Err("brake_most: at least 1; to forbid restarts, say `mode = \"observe\"`".to_owned());
+        }
+        if self.hooks.len() > HOOKS_MAX {
+            return Err(format!("hooks: at most {HOOKS_MAX}"));
+        }
+        for (name, hook) in &self.hooks {
+            hook.check().map_err(|problem| format!("hooks.{name}.{problem}"))?;
         }
         Ok(())
     }
