@@ -1,8 +1,21 @@
 //! The plan: who is updated, in which stage, by which commands, and what it costs at worst. Pure and deterministic: the
 //! same inputs give the same bytes and the same hash.
 
-use serde::{Deserialize, Serialize};
+mod commands;
+mod cost;
+mod difference;
+mod ground;
+#[cfg(test)]
+mod tests;
 
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest as _, Sha256};
+
+pub use difference::{MAX_LINES, difference};
+
+use self::ground::Ground;
 use super::Options;
 use crate::moment::Moment;
 use crate::name::{AppName, ServiceId};
@@ -10,7 +23,10 @@ use crate::spec::ServiceSpec;
 use crate::version::Version;
 use crate::watch::Watch;
 
-/// One service of the app, as it stands when the plan is made.
+/// Hexadecimal digits of a plan's hash: 128 bits, more than anybody can collide by chance.
+const HASH_DIGITS: usize = 32;
+
+/// One service of the env, as it stands when the plan is made.
 #[derive(Debug, Clone, Copy)]
 pub struct Candidate<'a> {
     /// Its spec.
@@ -24,7 +40,8 @@ pub struct Candidate<'a> {
 /// A frozen plan.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Plan {
-    /// Names everything below: the same plan has the same hash.
+    /// Names what will be done: app, target, options, stages, who is left alone, commands. Not why somebody is left alone,
+    /// which changes by the minute and does not change what is done. The same plan has the same hash.
     pub hash: String,
     /// The app.
     pub app: AppName,
@@ -39,11 +56,12 @@ pub struct Plan {
     pub stages: Vec<PlannedStage>,
     /// Services that are left alone, by id.
     pub skipped: Vec<Skip>,
-    /// The commands that will run, for each set of services that are updated alike.
+    /// The commands that will run, for each set of services that are updated alike, in the order they are begun.
     pub commands: Vec<Commands>,
-    /// The longest it can take, in seconds, if every step takes its whole limit and every stage its longest soak.
+    /// The longest it can take, in seconds, if every step takes its whole limit, every service goes back again, and every
+    /// stage has its longest soak.
     pub worst_case_seconds: u64,
-    /// What it costs at least, in write units: every service updated, none rolled back.
+    /// What it costs, in write units, if every service is updated and none rolled back: what the commits are allowed.
     pub write_units: u64,
     /// What those units cost, in millionths of a dollar.
     pub micro_dollars: u64,
@@ -98,7 +116,7 @@ pub enum NoPlan {
     AllSkipped {
         /// The app.
         app: AppName,
-        /// How many services it has.
+        /// How many services it has, or were asked for.
         services: usize,
         /// The commonest reason, with how many share it.
         because: String,
@@ -116,14 +134,15 @@ pub enum NoPlan {
     Options(String),
 }
 
-/// Why `candidate` cannot be updated now; `None` if it can. Asked when the plan is made, and again when its turn comes.
+/// Why `candidate` cannot be updated now, whatever to; `None` if it can. Asked when the plan is made, and again when its
+/// turn comes.
 #[must_use]
 pub fn reason_to_skip(candidate: Candidate<'_>, now: Moment) -> Option<String> {
-    let _ = (candidate, now);
-    None
+    ground::against_any(candidate, now).map(|(_, because)| because)
 }
 
-/// Makes the plan that brings `target` to the services of `app`. `only` restricts it to those services.
+/// Makes the plan that brings `target` to the services of `app`, which are found among the `candidates`, in whatever
+/// order those come. `only` restricts it to those services.
 ///
 /// # Errors
 /// [`NoPlan`] says why there is none, and what to do.
@@ -136,13 +155,135 @@ pub fn make(
     candidates: &[Candidate<'_>],
     now: Moment,
 ) -> Result<Plan, NoPlan> {
-    let _ = (target, branch, options, only, candidates, now);
-    Err(NoPlan::NoSuchApp(app.clone()))
+    options.check().map_err(NoPlan::Options)?;
+    let of_app: BTreeMap<&ServiceId, Candidate<'_>> = candidates
+        .iter()
+        .filter(|candidate| candidate.spec.app.as_ref() == Some(app))
+        .map(|candidate| (&candidate.spec.id, *candidate))
+        .collect();
+    if of_app.is_empty() {
+        return Err(NoPlan::NoSuchApp(app.clone()));
+    }
+    let checkouts = ground::checkouts(candidates);
+    let asked_for: BTreeSet<&ServiceId> = match only {
+        Some(only) => only.iter().collect(),
+        None => of_app.keys().copied().collect(),
+    };
+    let mut able = BTreeMap::new();
+    let mut unable = BTreeMap::new();
+    for id in asked_for {
+        let against = match of_app.get(id) {
+            None => Some((Ground::Gone, format!("it is no service of `{app}` any more"))),
+            Some(candidate) => ground::against(*candidate, target, now)
+                .or_else(|| ground::shared_checkout(candidate.spec, &checkouts)),
+        };
+        match (against, of_app.get(id)) {
+            (None, Some(candidate)) => drop(able.insert(id, *candidate)),
+            (Some(against), _) => drop(unable.insert(id, against)),
+            (None, None) => {}
+        }
+    }
+    let order = order(app, target, options, &able, &unable)?;
+    if order.is_empty() {
+        let (services, because) = (unable.len(), ground::commonest(&unable));
+        return Err(NoPlan::AllSkipped { app: app.clone(), services, because });
+    }
+    let stages = stages(&options.stages, &order);
+    let sizes: Vec<usize> = stages.iter().map(|stage| stage.services.len()).collect();
+    let write_units = cost::write_units(&order, stages.len());
+    let mut plan = Plan {
+        hash: String::new(),
+        app: app.clone(),
+        target: target.clone(),
+        branch: branch.map(str::to_owned),
+        options: options.clone(),
+        worst_case_seconds: cost::worst_case(&order, &sizes, options.at_once).as_secs(),
+        stages,
+        skipped: unable
+            .iter()
+            .map(|(id, (_, because))| Skip { id: (*id).clone(), because: because.clone() })
+            .collect(),
+        commands: commands::of(&order, target),
+        write_units,
+        micro_dollars: cost::micro_dollars(write_units),
+    };
+    plan.hash = hash(&plan);
+    Ok(plan)
 }
 
-/// What differs between two plans for one app, in the operator's words: at most ten lines. Empty if nothing does.
-#[must_use]
-pub fn difference(before: &Plan, now: &Plan) -> Vec<String> {
-    let _ = (before, now);
-    Vec::new()
+/// The services in the order in which they are begun: canaries as they were named, the rest in an order that is the same
+/// whoever asks, and another one for each target, so that it is not always the same customers who go first.
+fn order<'a>(
+    app: &AppName,
+    target: &Version,
+    options: &Options,
+    able: &BTreeMap<&'a ServiceId, Candidate<'a>>,
+    unable: &BTreeMap<&ServiceId, (Ground, String)>,
+) -> Result<Vec<Candidate<'a>>, NoPlan> {
+    let mut order = Vec::with_capacity(able.len());
+    let mut named = BTreeSet::new();
+    for id in &options.canaries {
+        let refused = |because: &str| NoPlan::Canary { id: id.clone(), because: because.to_owned() };
+        if !named.insert(id) {
+            return Err(refused("it is named twice"));
+        }
+        match (able.get(id), unable.get(id)) {
+            (Some(candidate), _) => order.push(*candidate),
+            (None, Some((_, because))) => return Err(refused(because)),
+            (None, None) => {
+                return Err(refused(&format!("it is not among the services of `{app}` that are asked for")));
+            }
+        }
+    }
+    // No name holds a line feed, so no two services share a text.
+    let lot = |id: &ServiceId| Sha256::digest(format!("{app}\n{target}\n{id}"));
+    let mut rest: Vec<Candidate<'a>> =
+        able.iter().filter(|(id, _)| !named.contains(*id)).map(|(_, candidate)| *candidate).collect();
+    rest.sort_by_cached_key(|candidate| lot(&candidate.spec.id));
+    order.append(&mut rest);
+    Ok(order)
+}
+
+/// Cuts the order into stages: after each, at least its share of all services has been updated, rounded up. A stage that
+/// this leaves empty is dropped.
+fn stages(shares: &[u32], order: &[Candidate<'_>]) -> Vec<PlannedStage> {
+    let mut stages = Vec::with_capacity(shares.len());
+    let mut begun = 0;
+    for percent in shares {
+        let share = usize::try_from(*percent).unwrap_or(100);
+        let reached = (order.len() * share).div_ceil(100);
+        let planned = |candidate: &Candidate<'_>| Planned {
+            id: candidate.spec.id.clone(),
+            spec_version: candidate.spec_version,
+        };
+        let services: Vec<Planned> =
+            order.get(begun..reached).unwrap_or_default().iter().map(planned).collect();
+        if !services.is_empty() {
+            stages.push(PlannedStage { percent: *percent, services });
+        }
+        begun = reached;
+    }
+    stages
+}
+
+/// What a plan is known by: see [`Plan::hash`].
+fn hash(plan: &Plan) -> String {
+    #[derive(Serialize)]
+    struct Done<'a> {
+        app: &'a AppName,
+        target: &'a Version,
+        branch: Option<&'a str>,
+        options: &'a Options,
+        stages: &'a [PlannedStage],
+        left_alone: Vec<&'a ServiceId>,
+        commands: &'a [Commands],
+    }
+    let Plan { hash: _, app, target, branch, options, stages, skipped, commands, .. } = plan;
+    let left_alone = skipped.iter().map(|skip| &skip.id).collect();
+    let done = Done { app, target, branch: branch.as_deref(), options, stages, left_alone, commands };
+    // Text and whole numbers under fixed keys: there is one way to write them, and it cannot fail.
+    let bytes = serde_json::to_vec(&done).unwrap_or_default();
+    let mut digits: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    digits.truncate(HASH_DIGITS);
+    digits
 }
