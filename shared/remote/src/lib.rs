@@ -1,6 +1,6 @@
 //! Reaches a host: over SSH, HTTP and TCP, or as a process of this machine.
 //!
-//! The only crate that knows SSH as a client, and the only one that writes shell text (in one file, `shell`).
+//! The only crate that knows SSH as a client, and the only one that writes shell text (in one place, `shell`).
 //! Everything a host says is hostile text: capped while it is read, limited in time, cleaned before it is shown.
 //! A look never fails: whatever goes wrong is itself something that was seen.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]

@@ -1,0 +1,166 @@
+//! The guard that every lifecycle command on a host runs under: its lock, its numbers, the run that was judged.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use lamplighter_core::spec::{Restart, ServiceSpec};
+
+use super::{KILL_AFTER_SECS, LOCK_WAIT_SECS, full_unit_name, quoted, run_question, script, supervisor};
+use crate::RestartOrder;
+
+/// Restarts a service under the host's guard. `None` if the service is never restarted.
+///
+/// The script's last word is one line, `lamplighter NONCE VERDICT …`. What the restarted thing itself says goes to a file
+/// that is read back capped and cleaned, so it can neither forge that line nor fill the host's disk.
+pub(crate) fn guarded_restart(
+    spec: &ServiceSpec,
+    order: &RestartOrder<'_>,
+    nonce: &str,
+    limit: Duration,
+) -> Option<String> {
+    let (act, needs_root) = match &spec.restart {
+        Restart::Systemd(unit) => {
+            let unit = quoted(&full_unit_name(unit));
+            let act = format!(
+                "$root systemctl --no-ask-password reset-failed {unit} >/dev/null 2>&1 </dev/null 9<&-\n\
+                 run $root systemctl --no-ask-password restart {unit}"
+            );
+            (act, true)
+        }
+        Restart::Docker(container) => (format!("run docker restart {}", quoted(container.as_str())), false),
+        Restart::Command(command) => (format!("run sh -c {}", quoted(command.as_str())), false),
+        Restart::Never => return None,
+    };
+    let root = if needs_root { "[ \"$(id -u)\" = 0 ] || root='sudo -n'" } else { ":" };
+    let judged = order.process.map(lamplighter_core::sight::ProcessId::as_str).unwrap_or_default();
+    let question = supervisor(spec).map_or_else(|| "false".to_owned(), run_question);
+    let mut text = String::new();
+    let _ = write!(
+        text,
+        "nonce={nonce}\nrecord={record}\naction={action}\njudged={judged}\nlimit={limit}\nwait={LOCK_WAIT_SECS}\ngrace={KILL_AFTER_SECS}\n\
+         which_run() {{ {question}; }}\n{PREPARE}{root}\n{LOCK}{NUMBER}{PROCESS}{RUN}{act}\n{REPORT}",
+        record = quoted(&format!("{}:{}.action", order.env, spec.id)),
+        action = order.action_no,
+        judged = quoted(judged),
+        limit = limit.as_secs().max(1),
+    );
+    Some(script(&text))
+}
+
+/// Where records are kept: the first of three directories that is ours and can be written to.
+const PREPARE: &str = "\
+export LC_ALL=C
+umask 077
+lock=0 number=0 process=0 root= home=
+say() { printf '%s\\n' \"lamplighter $nonce $*\"; }
+stop() { say \"$@\"; exit 0; }
+uid=$(id -u)
+dir1=${XDG_STATE_HOME:+$XDG_STATE_HOME/lamplighter}
+dir2=${HOME:+$HOME/.local/state/lamplighter}
+dir3=/var/tmp/lamplighter-$uid
+usable() { [ -n \"$1\" ] && [ -d \"$1\" ] && [ ! -L \"$1\" ] && [ -O \"$1\" ]; }
+for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
+  [ -n \"$dir\" ] && mkdir -p \"$dir\" 2>/dev/null
+  usable \"$dir\" && chmod 700 \"$dir\" 2>/dev/null || continue
+  ( : >\"$dir/try.$$\" ) 2>/dev/null || continue
+  rm -f \"$dir/try.$$\"
+  home=$dir
+  break
+done
+";
+
+/// One lock per host, in the first place that all users share; it is opened for reading, which any of them may.
+const LOCK: &str = "\
+if command -v flock >/dev/null 2>&1; then
+  for dir in /run/lock /dev/shm /tmp \"$home\"; do
+    [ -n \"$dir\" ] && [ -d \"$dir\" ] || continue
+    file=$dir/lamplighter.lock
+    [ -e \"$file\" ] || ( umask 0333; set -C; : >\"$file\" ) 2>/dev/null
+    [ -f \"$file\" ] && [ ! -L \"$file\" ] && [ -r \"$file\" ] || continue
+    ( exec 9<\"$file\" ) 2>/dev/null || continue
+    exec 9<\"$file\"
+    if flock -V >/dev/null 2>&1; then
+      flock -w \"$wait\" 9 2>/dev/null
+    else
+      tries=0
+      until flock -n 9 2>/dev/null || [ \"$tries\" -ge \"$wait\" ]; do tries=$((tries + 1)); sleep 1; done
+      flock -n 9 2>/dev/null
+    fi
+    case $? in
+      0) lock=1; break ;;
+      1) stop refused busy ;;
+    esac
+  done
+fi
+";
+
+/// The highest action number ever seen, wherever it was recorded; ours is written down before anything is done.
+const NUMBER: &str = "\
+seen=0
+for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
+  usable \"$dir\" && [ -f \"$dir/$record\" ] || continue
+  read -r found <\"$dir/$record\" 2>/dev/null || continue
+  case $found in ''|*[!0-9]*|???????????????????*) continue ;; esac
+  [ \"$found\" -gt \"$seen\" ] && seen=$found
+done
+[ \"$seen\" -eq \"$action\" ] && stop refused repeated
+[ \"$seen\" -gt \"$action\" ] && stop refused overtaken \"$seen\"
+if [ -n \"$home\" ]; then
+  next=$home/$record.$$
+  if echo \"$action\" 2>/dev/null >\"$next\"; then
+    sync \"$next\" 2>/dev/null
+    if mv -f \"$next\" \"$home/$record\" 2>/dev/null; then number=1; sync \"$home\" 2>/dev/null; fi
+  fi
+  rm -f \"$next\" 2>/dev/null
+fi
+";
+
+/// Another run than the one that was judged is left alone.
+const PROCESS: &str = "\
+if [ -n \"$judged\" ] && present=$(which_run 2>/dev/null 9<&-); then
+  [ \"$present\" = \"$judged\" ] || stop refused changed
+  process=1
+fi
+";
+
+/// Runs the restart under its limit, and says before it does if the host has nothing to hold it to one. Its output goes through a pipe to a reader that keeps a little and swallows the
+/// rest; nobody waits for that reader, so a daemon left behind can neither hold us up nor be killed by a closed pipe.
+const RUN: &str = "\
+kept=/dev/null
+ended=0
+run() {
+  if command -v timeout >/dev/null 2>&1; then
+    set -- timeout -k \"$grace\" \"$limit\" \"$@\"
+  else
+    printf '%s\\n' \"lamplighter-remark $nonce no-timeout\"
+  fi
+  pipe=$home/pipe.$$
+  if [ -n \"$home\" ] && mkfifo \"$pipe\" 2>/dev/null; then
+    kept=$home/said.$$
+    { head -c 2048; exec cat >/dev/null; } <\"$pipe\" >\"$kept\" 2>/dev/null 9<&- &
+    reader=$!
+    \"$@\" >\"$pipe\" 2>&1 </dev/null 9<&-
+    ended=$?
+    rm -f \"$pipe\"
+    tries=0
+    while [ \"$ended\" != 0 ] && [ ! -s \"$kept\" ] && kill -0 \"$reader\" 2>/dev/null && [ \"$tries\" -lt 10 ]; do
+      tries=$((tries + 1))
+      sleep 0.1 2>/dev/null || sleep 1
+    done
+  else
+    \"$@\" >/dev/null 2>&1 </dev/null 9<&-
+    ended=$?
+  fi
+}
+";
+
+/// The last word. `sudo` complains of a host without a name of its own before every command, even those that succeed.
+const REPORT: &str = "\
+first=
+[ \"$kept\" = /dev/null ] || { first=$(head -c 2048 \"$kept\" 2>/dev/null | grep . | grep -v '^sudo: unable to resolve host' | head -n 1 | tr -cd '[:print:]' | cut -c 1-300); rm -f \"$kept\"; }
+if [ \"$ended\" = 0 ]; then
+  say done \"lock=$lock action_no=$number process=$process\"
+else
+  say failed \"$ended\" \"$first\"
+fi
+exit 0";
