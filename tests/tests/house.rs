@@ -309,7 +309,8 @@ fn found_in(name: &str, text: &str) -> Vec<String> {
                 found.push(format!("{place}: `{start}{end}`: {why}"));
             }
         }
-        let is_its_place = name == "shared/remote/src/shell.rs" || name.starts_with("shared/remote/src/shell/");
+        let is_its_place =
+            name == "shared/remote/src/shell.rs" || name.starts_with("shared/remote/src/shell/");
         if writes_shell(line) && !is_of_tests && !is_its_place {
             found.push(format!("{place}: shell text is written only in `shared/remote/src/shell`"));
         }

@@ -5,6 +5,7 @@
 pub mod check;
 pub mod crash;
 pub mod fleet;
+pub mod order;
 pub mod pause;
 pub mod post;
 pub mod story;
@@ -26,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crash::Crash;
 use fleet::{BoxFleet, Nature};
+use order::Count;
 use post::PostOffice;
 use table::Table;
 
@@ -68,8 +70,9 @@ impl World {
     #[must_use]
     pub fn guarded(seed: u64, guard: GuardParts) -> Self {
         let clock = Clock::following_the_runtime(Moment::from_millis(DAWN_MILLIS));
+        let count = Count::default();
         Self {
-            fleet: BoxFleet::new(clock.clone(), Crash::never(), guard),
+            fleet: BoxFleet::new(clock.clone(), Crash::never(), guard, count),
             table: Table::new(clock.clone(), Crash::never(), seed),
             post: PostOffice::new(clock.clone(), Crash::never()),
             without: None,
