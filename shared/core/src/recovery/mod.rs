@@ -6,7 +6,7 @@
 
 mod attempt;
 mod sighting;
-mod steps;
+pub(crate) mod steps;
 #[cfg(test)]
 mod tests;
 

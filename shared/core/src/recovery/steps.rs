@@ -18,25 +18,25 @@ const MAX_BECAUSE_CHARS: usize = 200;
 const MAX_TRIED_CHARS: usize = 80;
 
 /// A decision in the making.
-pub(super) struct Draft<'a> {
+pub(crate) struct Draft<'a> {
     case: Case<'a>,
-    pub(super) next: Watch,
+    pub(crate) next: Watch,
     effects: Vec<Effect>,
 }
 
 impl<'a> Draft<'a> {
-    pub(super) fn new(case: Case<'a>, watch: &Watch) -> Self {
+    pub(crate) fn new(case: Case<'a>, watch: &Watch) -> Self {
         let mut next = watch.clone();
         next.version += 1;
         Self { case, next, effects: Vec::new() }
     }
 
-    pub(super) fn done(self) -> Decision {
+    pub(crate) fn done(self) -> Decision {
         Decision { next: self.next, effects: self.effects }
     }
 
     /// Enters a status, or stays in it with another reason.
-    pub(super) fn become_(&mut self, status: Status, because: &str) {
+    pub(crate) fn become_(&mut self, status: Status, because: &str) {
         if self.next.status != status {
             self.next.since = self.case.now;
         }
@@ -48,13 +48,13 @@ impl<'a> Draft<'a> {
     }
 
     /// Shows the present status on the live channels.
-    pub(super) fn publish(&mut self, message: &str) {
+    pub(crate) fn publish(&mut self, message: &str) {
         if let Some(status) = LiveStatus::of(self.next.status) {
             self.publish_as(status, message);
         }
     }
 
-    pub(super) fn publish_as(&mut self, status: LiveStatus, message: &str) {
+    pub(crate) fn publish_as(&mut self, status: LiveStatus, message: &str) {
         self.effects.push(Effect::Publish(LiveEvent {
             service: self.next.service.clone(),
             status,
@@ -65,7 +65,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Begins an incident, if none is open.
-    pub(super) fn begin_incident(&mut self, error: &str) {
+    pub(crate) fn begin_incident(&mut self, error: &str) {
         self.next.last_failure_at = Some(self.case.now);
         self.next.last_error = Some(one_line(error, MAX_BECAUSE_CHARS));
         if self.next.incident.is_none() {
@@ -81,7 +81,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Tells the owner DOWN, once per incident.
-    pub(super) fn tell_down(&mut self, next: &str, evidence: Option<&str>) {
+    pub(crate) fn tell_down(&mut self, next: &str, evidence: Option<&str>) {
         let Some(incident) = &mut self.next.incident else { return };
         if incident.told {
             return;
@@ -123,7 +123,7 @@ impl<'a> Draft<'a> {
     }
 
     /// It is up: ends the incident, closes the breaker, and tells the owner if they were told that it was down.
-    pub(super) fn recover(&mut self, how: &str) {
+    pub(crate) fn recover(&mut self, how: &str) {
         let (case, was) = (self.case, self.next.status);
         self.close_attempt();
         self.next.unreachable_streak = 0;
@@ -147,7 +147,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Intends a restart: numbered, recorded in the audit trail, and found by `recover` when it is due.
-    pub(super) fn open_attempt(
+    pub(crate) fn open_attempt(
         &mut self,
         not_before: Moment,
         process: Option<ProcessId>,
@@ -167,13 +167,13 @@ impl<'a> Draft<'a> {
         self.record(by, "restart", Some(self.next.action_no), because);
     }
 
-    pub(super) fn close_attempt(&mut self) {
+    pub(crate) fn close_attempt(&mut self) {
         if self.next.attempt.take().is_some() {
             self.effects.push(Effect::CloseStep(self.next.service.clone()));
         }
     }
 
-    pub(super) fn record(&mut self, by: String, action: &str, action_no: Option<u64>, because: &str) {
+    pub(crate) fn record(&mut self, by: String, action: &str, action_no: Option<u64>, because: &str) {
         self.effects.push(Effect::Record(AuditEntry {
             at: self.case.now,
             by,
@@ -185,7 +185,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Writes down that a restart was made, and what came of it.
-    pub(super) fn count_restart(&mut self, attempt: &Attempt, outcome: &str) {
+    pub(crate) fn count_restart(&mut self, attempt: &Attempt, outcome: &str) {
         self.next.last_restart_at = Some(self.case.now);
         match attempt.asked_by {
             AskedBy::Recovery | AskedBy::Trial => {
@@ -205,7 +205,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Intends the next restart of recovery, or opens the breaker where the service is flapping.
-    pub(super) fn try_again(&mut self, problem: &str, process: Option<ProcessId>, evidence: Option<&str>) {
+    pub(crate) fn try_again(&mut self, problem: &str, process: Option<ProcessId>, evidence: Option<&str>) {
         let Case { spec, now, .. } = self.case;
         let policy = &spec.policy;
         if self.next.recent_restarts > policy.flapping_restarts {
@@ -236,7 +236,7 @@ impl<'a> Draft<'a> {
     }
 
     /// Gives up for a while. The admins are told when an opening begins, not when a trial renews it.
-    pub(super) fn open_breaker(&mut self, because: &str, evidence: Option<&str>) {
+    pub(crate) fn open_breaker(&mut self, because: &str, evidence: Option<&str>) {
         let Case { spec, now, .. } = self.case;
         let first = matches!(self.next.breaker, Breaker::Closed { .. });
         let until = now + spec.policy.breaker_cooldown;

@@ -419,6 +419,17 @@ impl Rollout {
         }
     }
 
+    /// How it ends or will end, in one word; its status while that is open.
+    #[must_use]
+    pub fn status_behind(&self) -> &'static str {
+        match &self.course {
+            Course::Stopping { end, .. } | Course::Undoing { end, .. } | Course::Ended { end } => {
+                end.as_str()
+            }
+            Course::Arriving | Course::Soaking { .. } => self.status(),
+        }
+    }
+
     /// A stage's status in one word: `pending`, `arriving`, `soaking`, `passed`, `halted` or `stopped`.
     #[must_use]
     pub fn stage_status(&self, stage: u32) -> &'static str {
