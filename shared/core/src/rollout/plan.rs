@@ -112,7 +112,7 @@ pub enum NoPlan {
     #[error("no service of this env belongs to the app `{0}`; `lamplighter services` shows the apps")]
     NoSuchApp(AppName),
     /// Every service of the app was skipped.
-    #[error("none of the {services} services of `{app}` can be updated now: {because}")]
+    #[error("no service of `{app}` can be updated now: {because}")]
     AllSkipped {
         /// The app.
         app: AppName,

@@ -185,7 +185,7 @@ pub(super) fn commonest(unable: &BTreeMap<&ServiceId, (Ground, String)>) -> Stri
     let commonest = by_ground.into_values().rev().max_by_key(|(count, ..)| *count);
     match commonest {
         None => "there are none".to_owned(),
-        Some((1, id, because)) => format!("`{id}`: {because}"),
-        Some((count, id, because)) => format!("{count} of them as `{id}`: {because}"),
+        Some((_, id, because)) if unable.len() == 1 => format!("`{id}`: {because}"),
+        Some((count, id, because)) => format!("{count} of {}, such as `{id}`: {because}", unable.len()),
     }
 }
