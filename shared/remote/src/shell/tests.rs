@@ -11,6 +11,7 @@ use lamplighter_core::EnvName;
 use lamplighter_core::sight::ProcessId;
 
 use super::*;
+use crate::RestartOrder;
 
 /// Tools a small host has; `flock`, `timeout` and `sudo` are added where a test wants them.
 const TOOLS: [&str; 15] = [
