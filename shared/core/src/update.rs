@@ -23,6 +23,8 @@ pub const INSTALL_LIMIT: Duration = Duration::from_secs(120);
 pub const RESTART_LIMIT: Duration = Duration::from_secs(30);
 /// Most own steps of one update: each costs a commit before and a round trip.
 pub const MAX_OWN_STEPS: usize = 8;
+/// Longest name of a branch: git keeps each as a file.
+const MAX_BRANCH_BYTES: usize = 200;
 /// Longest path on a host.
 const MAX_PATH_BYTES: usize = 512;
 
@@ -133,35 +135,39 @@ impl TryFrom<Written> for Update {
         if let Some(image) = docker {
             if branch.is_some() || install.is_some() || version.is_some() || !steps.is_empty() {
                 return Err(
-                    "`docker` is updated by digest: leave out `branch`, `install`, `version` and `steps`"
+                    "a container is updated by its image's digest; leave out `branch`, `install`, `version` and `steps`"
                         .to_owned(),
                 );
             }
             let (Some(dir), Some(service)) = (dir, service) else {
                 return Err(
-                    "`docker` needs `dir`, the compose project's path, and `service`, the service in it"
+                    "`docker` lacks `dir` or `service`; write the absolute path of the compose project, and the service in it"
                         .to_owned(),
                 );
             };
             return Ok(Update::Docker(DockerUpdate { image, dir, service, around }));
         }
         if service.is_some() {
-            return Err("`service` belongs to `docker`; add `docker = \"IMAGE\"` or leave it out".to_owned());
+            return Err("`service` belongs to `docker`; add `docker = \"IMAGE\"`, or leave it out".to_owned());
         }
         if !steps.is_empty() {
             if branch.is_some() || install.is_some() || around != Around::default() {
-                return Err("`steps` are all there is: leave out `branch`, `install`, `before`, `after` and `rollback`".to_owned());
+                return Err("`steps` are all that is run; leave out `branch`, `install`, `before`, `after` and `rollback`".to_owned());
             }
             let Some(version) = version else {
-                return Err("`steps` need `version`, a command that prints the version that is there, or nothing could be verified".to_owned());
+                return Err("`steps` lack `version`; add a command that prints the version that is there, or nothing could be verified".to_owned());
             };
             return Ok(Update::Own(OwnUpdate { dir, version, steps }));
         }
         if version.is_some() {
-            return Err("`version` belongs to `steps`; a git checkout knows its own".to_owned());
+            return Err(
+                "`version` belongs to `steps`; leave it out, since a git checkout knows its own".to_owned()
+            );
         }
         let Some(dir) = dir else {
-            return Err("`dir` is missing: the absolute path of the git checkout on the host".to_owned());
+            return Err(
+                "`dir` is missing; write the absolute path of the git checkout on the host".to_owned()
+            );
         };
         let branch = branch.unwrap_or_else(|| "main".to_owned());
         Ok(Update::Git(GitUpdate { dir, branch, install, around }))
@@ -201,15 +207,15 @@ impl Update {
             dir.starts_with('/') && !dir.chars().any(char::is_control) && dir.len() <= MAX_PATH_BYTES
         };
         if !dir.is_none_or(path_ok) {
-            return bad("update.dir", "write the absolute path of the checkout on the host");
+            return bad("update.dir", "not a path; write an absolute one, such as `/home/deploy/web`");
         }
         match self {
             Update::Git(GitUpdate { branch, .. }) if !is_branch(branch) => bad(
                 "update.branch",
-                "a branch is letters, digits, `.`, `_`, `-` and `/`, beginning with a letter or digit",
+                "not a branch; use letters, digits, `.`, `_`, `-` and `/`, beginning and ending with a letter or digit",
             ),
             Update::Own(OwnUpdate { steps, .. }) if steps.len() > MAX_OWN_STEPS => {
-                bad("update.steps", "at most 8 steps; put what belongs together into one script")
+                bad("update.steps", "more than 8; put what belongs together into one script")
             }
             Update::Git(_) | Update::Own(_) if *restart == Restart::Never => bad(
                 "update",
@@ -281,9 +287,11 @@ impl Update {
 #[must_use]
 pub fn is_branch(branch: &str) -> bool {
     !branch.is_empty()
-        && branch.len() <= 200
+        && branch.len() <= MAX_BRANCH_BYTES
         && branch.starts_with(|c: char| c.is_ascii_alphanumeric())
-        && !branch.contains("..")
+        && !branch.ends_with(['.', '-', '/'])
+        && !branch.ends_with(".lock")
+        && !["..", "//", "/."].iter().any(|refused| branch.contains(refused))
         && branch.chars().all(|c| c.is_ascii_alphanumeric() || "._-/".contains(c))
 }
 
@@ -430,3 +438,6 @@ pub enum NotResolved {
     /// The remote answered, and has no such branch or commit.
     Unknown(String),
 }
+
+#[cfg(test)]
+mod tests;
