@@ -500,3 +500,6 @@ fn farewell(rollout: &Rollout, end: End, settings: &Settings, harmed: &[Row], no
         digest: None,
     }
 }
+
+#[cfg(test)]
+mod tests;
