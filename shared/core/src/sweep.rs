@@ -38,7 +38,7 @@ pub fn turn(settings: &Settings, spec: &ServiceSpec, watch: &Watch, now: Moment)
     if watch.hold.as_ref().is_some_and(|hold| hold.is_in_force(now)) {
         return Turn::Skip("held");
     }
-    if watch.status == Status::Updating {
+    if watch.update.as_ref().is_some_and(|updating| updating.is_in_force(now)) {
         return Turn::Skip("updating");
     }
     if watch.attempt.is_some() { Turn::Restarting } else { Turn::Look }

@@ -2,6 +2,7 @@
 
 use crate::breaker::Breaker;
 use crate::decision::Decision;
+use crate::rollout::Updating;
 use crate::settings::Mode;
 use crate::sight::{DownKind, Fault, Look, NotLooked, ProcessId, Sight, UnreachableKind};
 use crate::spec::Restart;
@@ -13,12 +14,54 @@ use super::steps::Draft;
 /// Decides what one look of a sweep means. `None`: nothing changed, nothing is written.
 #[must_use]
 pub fn on_sight(case: Case<'_>, watch: &Watch, look: &Look) -> Option<Decision> {
+    if let Some(updating) = &watch.update {
+        return half_updated(case, watch, updating, look);
+    }
     match &look.sight {
         Sight::Up => up(case, watch, look),
         Sight::Down(fault) => down(case, watch, fault, look.process.clone(), look.evidence.as_deref()),
         Sight::Unreachable(fault) => unreachable(case, watch, fault),
         Sight::Unknown(NotLooked::OutOfTime | NotLooked::OurFault) => Some(missed(case, watch)),
         // It was looked at; what was seen is neither good nor bad.
+        Sight::Unknown(NotLooked::Starting | NotLooked::Blind) => None,
+    }
+}
+
+/// A rollout has the service. While its lease holds, nothing is decided here. Once that ran out the service is seen and
+/// told of, and never restarted: what is on its host is half a version, and only its rollout knows which.
+fn half_updated(case: Case<'_>, watch: &Watch, updating: &Updating, look: &Look) -> Option<Decision> {
+    if updating.is_in_force(case.now) {
+        return None;
+    }
+    let rollout = &updating.rollout;
+    match &look.sight {
+        Sight::Up if watch.status == Status::Unknown => None,
+        Sight::Up => {
+            let mut draft = Draft::new(case, watch);
+            draft.next.unreachable_streak = 0;
+            draft.become_(
+                Status::Unknown,
+                &format!("up, on a version that nobody verified; `{rollout}` has not ended it"),
+            );
+            Some(draft.done())
+        }
+        Sight::Down(_) if watch.incident.as_ref().is_some_and(|incident| incident.told) => None,
+        Sight::Down(fault) => {
+            let mut draft = Draft::new(case, watch);
+            draft.next.unreachable_streak = 0;
+            draft.begin_incident(&fault.to_string());
+            draft.become_(
+                Status::Unknown,
+                &format!("down: {fault}; no restart, since `{rollout}` has not ended its update"),
+            );
+            draft.tell_down(
+                "no restart is made; the rollout takes it back to the version before",
+                look.evidence.as_deref(),
+            );
+            Some(draft.done())
+        }
+        Sight::Unreachable(fault) => unreachable(case, watch, fault),
+        Sight::Unknown(NotLooked::OutOfTime | NotLooked::OurFault) => Some(missed(case, watch)),
         Sight::Unknown(NotLooked::Starting | NotLooked::Blind) => None,
     }
 }

@@ -284,6 +284,14 @@ pub enum RestartRefused {
         /// Why.
         reason: String,
     },
+    /// A rollout has it.
+    #[error("`{service}` is being updated by `{rollout}`; wait for it, or abort the rollout")]
+    Updating {
+        /// The service.
+        service: String,
+        /// The rollout.
+        rollout: String,
+    },
     /// The env may only look.
     #[error("this env does not act (`mode` is not `act`); change its settings first")]
     NotActing,
@@ -297,6 +305,9 @@ pub fn ask_restart(case: Case<'_>, watch: &Watch, by: &str) -> Result<Decision, 
     let service = watch.service.to_string();
     if let Some(attempt) = &watch.attempt {
         return Err(RestartRefused::UnderWay { service, action_no: attempt.action_no });
+    }
+    if let Some(updating) = &watch.update {
+        return Err(RestartRefused::Updating { service, rollout: updating.rollout.to_string() });
     }
     if let Some(hold) = watch.hold.as_ref().filter(|hold| hold.is_in_force(case.now)) {
         return Err(RestartRefused::Held { service, by: hold.by.clone(), reason: hold.reason.clone() });
@@ -341,11 +352,18 @@ pub fn release(case: Case<'_>, watch: &Watch, by: &str) -> Decision {
     draft.done()
 }
 
-/// A person closes the breaker: recovery begins anew with the next bad look.
+/// A person closes the breaker: recovery begins anew with the next bad look. Whatever a rollout left for a person to
+/// mend counts as mended.
 #[must_use]
 pub fn reset_breaker(case: Case<'_>, watch: &Watch, by: &str) -> Decision {
     let mut draft = Draft::new(case, watch);
     draft.close_attempt();
+    draft.next.needs_human = None;
+    if watch.update.as_ref().is_some_and(|updating| updating.stray) {
+        draft.next.update = None;
+        draft.effects.push(Effect::Found(watch.service.clone()));
+        draft.become_(Status::Unknown, &format!("taken over by {by}; not looked at since"));
+    }
     draft.next.breaker = Breaker::default();
     draft.next.recent_restarts = 0;
     // A restart that is given up leaves nobody to judge the service but the next look.
