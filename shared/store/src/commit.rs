@@ -1,4 +1,6 @@
 //! Writes a decision down: the watch, its step, its notices and its event row, all or nothing.
+//!
+//! A rollout's decisions are written down in `moves.rs`, from the same parts.
 
 use lamplighter_core::Moment;
 use lamplighter_core::decision::{AuditEntry, Decision, Effect, LiveEvent, Step};
@@ -36,6 +38,27 @@ pub enum Fence<'a> {
     Person,
 }
 
+/// What is written beside the items that a commit is decided upon.
+#[derive(Debug, Default)]
+pub(crate) struct Gathered {
+    parts: Vec<Part>,
+    events: Vec<LiveEvent>,
+    audit: Vec<AuditEntry>,
+}
+
+impl Gathered {
+    /// Only the audit trail.
+    pub(crate) fn recorded(audit: Vec<AuditEntry>) -> Gathered {
+        Gathered { audit, ..Gathered::default() }
+    }
+
+    /// A transaction touches an item once: the last word on it counts.
+    fn write(&mut self, part: Part) {
+        self.parts.retain(|other| other.key() != part.key());
+        self.parts.push(part);
+    }
+}
+
 impl Store {
     /// Commits what was decided for `placed`, if it is still as it was read and the fence still stands.
     ///
@@ -50,40 +73,67 @@ impl Store {
         let mark = self.mark();
         let mut parts = self.fence_parts(fence, placed.shard);
         parts.push(self.watch_part(placed, &decision.next, &mark)?);
-        let (mut step, mut events, mut audit) = (None, Vec::new(), Vec::new());
-        for effect in &decision.effects {
-            match effect {
-                // A service has one step, and a transaction touches an item once: the last word on it counts.
-                Effect::OpenStep(opened) => step = Some(step_part(opened, placed.shard)?),
-                Effect::CloseStep(service) => step = Some(Part::Delete(Key::step(service), Wording::new())),
-                Effect::Tell(notice) => parts.push(self.notice_part(notice)?),
-                Effect::Publish(event) => events.push(event.clone()),
-                Effect::Record(entry) => audit.push(entry.clone()),
-                Effect::Stray(service) => {
-                    parts.push(Part::Put(Key::stray(service).attributes(), Wording::new()))
-                }
-                Effect::Found(service) => parts.push(Part::Delete(Key::stray(service), Wording::new())),
-            }
-        }
-        parts.extend(step);
-        // Kept until the transaction has ended, whichever way.
-        let mut filed = None;
-        if let Some(at) = first_moment(&events, &audit) {
-            let name = format!("{}#{}", placed.spec.id, decision.next.version);
-            let (row, place) = self.event_row(at, &name, events, audit)?;
-            parts.push(Part::Put(row, Wording::new()));
-            filed = Some(place);
-        }
-        let transacted = self.transact(&mark, parts).await;
-        drop(filed);
-        Ok(match transacted? {
+        let gathered = self.gather(decision.effects.iter(), Some(placed.shard))?;
+        let name = format!("{}#{}", placed.spec.id, decision.next.version);
+        Ok(match self.write_down(&mark, parts, gathered, Some(name)).await? {
             Transacted::Done => Commit::Done { added: 1 },
             Transacted::Refused | Transacted::Conflict => Commit::Stale,
         })
     }
 
+    /// What effects come to. A restart can be intended only of a service of `shard`.
+    pub(crate) fn gather<'a>(
+        &self,
+        effects: impl Iterator<Item = &'a Effect>,
+        shard: Option<ShardNo>,
+    ) -> Result<Gathered, StoreError> {
+        let mut gathered = Gathered::default();
+        for effect in effects {
+            match effect {
+                Effect::OpenStep(opened) => {
+                    gathered.write(Part::Put(step_item(opened, shard)?, Wording::new()))
+                }
+                Effect::CloseStep(service) => {
+                    gathered.write(Part::Delete(Key::step(service), Wording::new()))
+                }
+                Effect::Tell(notice) => gathered.write(self.notice_part(notice)?),
+                Effect::Publish(event) => gathered.events.push(event.clone()),
+                Effect::Record(entry) => gathered.audit.push(entry.clone()),
+                Effect::Stray(service) => {
+                    gathered.write(Part::Put(Key::stray(service).attributes(), Wording::new()));
+                }
+                Effect::Found(service) => gathered.write(Part::Delete(Key::stray(service), Wording::new())),
+            }
+        }
+        Ok(gathered)
+    }
+
+    /// Carries out `parts` and what was gathered as one transaction under `mark`. All that was shown and recorded goes
+    /// into one event row called `name`, or after the mark.
+    pub(crate) async fn write_down(
+        &self,
+        mark: &str,
+        mut parts: Vec<Part>,
+        gathered: Gathered,
+        name: Option<String>,
+    ) -> Result<Transacted, StoreError> {
+        let Gathered { parts: beside, events, audit } = gathered;
+        parts.extend(beside);
+        // Kept until the transaction has ended, whichever way.
+        let mut filed = None;
+        if let Some(at) = first_moment(&events, &audit) {
+            let name = name.unwrap_or_else(|| format!("-#{mark}"));
+            let (row, place) = self.event_row(at, &name, events, audit)?;
+            parts.push(Part::Put(row, Wording::new()));
+            filed = Some(place);
+        }
+        let transacted = self.transact(mark, parts).await;
+        drop(filed);
+        transacted
+    }
+
     /// The shard's part of a commit, and the check of a named lease: what refuses a holder whose time is over.
-    fn fence_parts(&self, fence: Fence<'_>, shard: ShardNo) -> Vec<Part> {
+    pub(crate) fn fence_parts(&self, fence: Fence<'_>, shard: ShardNo) -> Vec<Part> {
         let mut counted = Wording::update("ADD #fleet_version :one").with(":one", number(1));
         if let Fence::Shard(lease) = fence
             && lease.shard() == shard
@@ -119,7 +169,7 @@ impl Store {
         wording.when(self, Condition::ShardEpoch, "#epoch = :epoch", [(":epoch", number(lease.epoch))])
     }
 
-    fn watch_part(&self, placed: &Placed, next: &Watch, mark: &str) -> Result<Part, StoreError> {
+    pub(crate) fn watch_part(&self, placed: &Placed, next: &Watch, mark: &str) -> Result<Part, StoreError> {
         let key = Key::watch(placed.shard, &placed.spec.id);
         let read = placed.watch.version;
         if next.version != read + 1 || next.service != placed.spec.id {
@@ -145,10 +195,15 @@ impl Store {
     }
 }
 
-fn step_part(step: &Step, shard: ShardNo) -> Result<Part, StoreError> {
-    let mut stored = item(&Key::step(&step.service), step)?;
+fn step_item(step: &Step, shard: Option<ShardNo>) -> Result<Item, StoreError> {
+    let key = Key::step(&step.service);
+    let Some(shard) = shard else {
+        let because = "a restart is intended of a service that is not committed with it".to_owned();
+        return Err(StoreError::BadItem { key: key.sk, because });
+    };
+    let mut stored = item(&key, step)?;
     stored.insert("shard".to_owned(), number(shard.number()));
-    Ok(Part::Put(stored, Wording::new()))
+    Ok(stored)
 }
 
 fn first_moment(events: &[LiveEvent], audit: &[AuditEntry]) -> Option<Moment> {

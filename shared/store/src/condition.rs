@@ -50,8 +50,24 @@ pub enum Condition {
     KeyIsThere,
     /// A key is freed only by the request that began under it, and only while that has no answer.
     KeyIsOurs,
+    /// An app's state is replaced only at the version that was read, so of two starts at once one wins.
+    AppVersion,
+    /// The number of a rollout is used once: what has begun is not begun over.
+    RolloutIsNew,
+    /// The rows of a rollout are all of one start: of two that write them, the later takes them over.
+    RowsAreOurs,
+    /// A rollout's head is replaced only at the version that was decided upon.
+    RolloutVersion,
+    /// A step forward is intended only while the rollout goes on as it did when the step was decided.
+    RolloutGoesOn,
+    /// A webhook's delivery is acted on once, by its id and by its body.
+    DeliveryIsNew,
+    /// The outcome of a delivery is told only of one that was received.
+    DeliveryIsThere,
     /// A table gets its schema once.
     SchemaIsNew,
+    /// A table's schema is only ever raised.
+    SchemaIsOlder,
 }
 
 impl Condition {
@@ -77,7 +93,15 @@ impl Condition {
         Condition::KeyIsNew,
         Condition::KeyIsThere,
         Condition::KeyIsOurs,
+        Condition::AppVersion,
+        Condition::RolloutIsNew,
+        Condition::RowsAreOurs,
+        Condition::RolloutVersion,
+        Condition::RolloutGoesOn,
+        Condition::DeliveryIsNew,
+        Condition::DeliveryIsThere,
         Condition::SchemaIsNew,
+        Condition::SchemaIsOlder,
     ];
 }
 

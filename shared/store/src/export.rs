@@ -14,6 +14,8 @@ use crate::error::failure;
 use crate::item::{Item, Key, PK, SK, millis, string};
 use crate::ledger::Side;
 use crate::open::SCHEMA;
+use crate::plans::PLAN_PREFIX;
+use crate::wire::BATCH_TRIES;
 use crate::{Store, StoreError};
 
 /// What the header calls the format.
@@ -22,8 +24,6 @@ pub const EXPORT_FORMAT: &str = "lamplighter-export-1";
 const LINE_BYTES_MAX: u64 = 1_024 * 1_024;
 /// Items of one batch, the table's own limit.
 const BATCH: usize = 25;
-/// Tries of one batch: a table under load takes it in parts.
-const BATCH_TRIES: u32 = 10;
 
 /// What was written, or read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,7 +72,7 @@ pub enum ExportError {
 }
 
 impl Store {
-    /// Writes every item to `to`. Writes made meanwhile may be in it or not: stop the sweeps for an exact copy.
+    /// Writes every item but plans to `to`. Writes made meanwhile may be in it or not: stop the sweeps for an exact copy.
     ///
     /// # Errors
     /// If the table does not answer, or `to` takes no more.
@@ -93,7 +93,7 @@ impl Store {
                 .await
                 .map_err(|error| failure("Scan", &error))?;
             self.charge(Side::Read, answer.consumed_capacity());
-            for item in answer.items() {
+            for item in answer.items().iter().filter(|item| is_carried(item)) {
                 write_line(to, &mut sum, &Value::Object(item_json(item)?))?;
                 items += 1;
             }
@@ -228,6 +228,11 @@ impl Store {
         let because = "the table took only a part of it".to_owned();
         Err(StoreError::Unavailable { operation: "BatchWriteItem", because })
     }
+}
+
+/// A plan is a day's: it is made again sooner than it is carried.
+fn is_carried(item: &Item) -> bool {
+    !string(item, PK).is_some_and(|pk| pk.starts_with(PLAN_PREFIX))
 }
 
 /// A lease belongs to a process, and that one is elsewhere. Its epoch and tick go with the item.

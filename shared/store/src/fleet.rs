@@ -128,7 +128,7 @@ impl Store {
         Err(conflict("storing a service"))
     }
 
-    /// Removes a service: its spec, its watch and its step. Notices of it that wait are still delivered.
+    /// Removes a service: its spec, its watch, its step, and what is owed to it as a stray. Notices of it that wait are still delivered.
     ///
     /// # Errors
     /// If the table does not answer.
@@ -183,6 +183,7 @@ impl Store {
             Part::Delete(Key::watch(shard, id), unchanged),
             Part::Delete(Key::spec(shard, id), Wording::new()),
             Part::Delete(Key::step(id), Wording::new()),
+            Part::Delete(Key::stray(id), Wording::new()),
             Part::Put(grave, Wording::new()),
         ]
     }

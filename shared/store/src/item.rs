@@ -2,10 +2,12 @@
 
 use std::collections::HashMap;
 use std::fmt;
+use std::time::Duration;
 
 use aws_sdk_dynamodb::types::AttributeValue;
 use lamplighter_core::Moment;
-use lamplighter_core::name::ServiceId;
+use lamplighter_core::name::{AppName, ServiceId};
+use lamplighter_core::version::RolloutId;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -127,6 +129,23 @@ impl Key {
         Self::new("IDEMPOTENCY", key_hash)
     }
 
+    pub(crate) fn app(app: &AppName) -> Self {
+        Self::new(APPS, app.as_str())
+    }
+
+    pub(crate) fn rollout(id: &RolloutId) -> Self {
+        Self::new(rollout_partition(id), "HEAD")
+    }
+
+    /// Ten digits: every number of a row sorts as text.
+    pub(crate) fn row(id: &RolloutId, index: u32) -> Self {
+        Self::new(rollout_partition(id), format!("{ROW_PREFIX}{index:010}"))
+    }
+
+    pub(crate) fn rollout_entry(created_at: Moment, id: &RolloutId) -> Self {
+        Self::new(ROLLOUTS, format!("{}#{id}", millis_text(created_at.as_millis())))
+    }
+
     pub(crate) fn attributes(&self) -> Item {
         HashMap::from([(PK.to_owned(), text(&self.pk)), (SK.to_owned(), text(&self.sk))])
     }
@@ -138,11 +157,18 @@ pub(crate) const STRAYS: &str = "STRAYS";
 pub(crate) const LEASES: &str = "LEASES";
 pub(crate) const OUTBOX: &str = "OUTBOX";
 pub(crate) const TOKENS: &str = "TOKENS";
+pub(crate) const APPS: &str = "APPS";
+pub(crate) const ROLLOUTS: &str = "ROLLOUTS";
+pub(crate) const ROW_PREFIX: &str = "ROW#";
 pub(crate) const SPEC_PREFIX: &str = "SPEC#";
 pub(crate) const WATCH_PREFIX: &str = "WATCH#";
 
 pub(crate) fn shard_partition(shard: ShardNo) -> String {
     format!("SHARD#{shard}")
+}
+
+pub(crate) fn rollout_partition(id: &RolloutId) -> String {
+    format!("ROLLOUT#{id}")
 }
 
 /// Thirteen digits sort as text in the order of time until the year 2286.
@@ -215,6 +241,11 @@ pub(crate) fn string<'a>(item: &'a Item, name: &str) -> Option<&'a str> {
 /// An item's sort key.
 pub(crate) fn sort_key(item: &Item) -> &str {
     string(item, SK).unwrap_or_default()
+}
+
+/// When an item of `at` may be swept away, if it is kept for `kept`.
+pub(crate) fn expiry(at: Moment, kept: Duration) -> AttributeValue {
+    number((at + kept).as_secs())
 }
 
 /// True once an item is past its time, whether or not it has been swept away yet.

@@ -1,4 +1,4 @@
-//! Rights that end by themselves: a shard's, for one sweep; and the named ones, of `recover` and the courier.
+//! Rights that end by themselves: a shard's, for one sweep; and the named ones, of `recover`, `advance` and the courier.
 //!
 //! A lease saves work. What keeps writes right is its epoch, which every claim raises and every commit names.
 
@@ -59,11 +59,13 @@ pub enum LeaseName {
     Recover,
     /// To deliver notices.
     Courier,
+    /// To move rollouts on.
+    Advance,
 }
 
 impl LeaseName {
     /// Every named lease.
-    pub const ALL: [LeaseName; 2] = [LeaseName::Recover, LeaseName::Courier];
+    pub const ALL: [LeaseName; 3] = [LeaseName::Recover, LeaseName::Courier, LeaseName::Advance];
 
     /// The lease's sort key.
     #[must_use]
@@ -71,6 +73,7 @@ impl LeaseName {
         match self {
             LeaseName::Recover => "recover",
             LeaseName::Courier => "courier",
+            LeaseName::Advance => "advance",
         }
     }
 }

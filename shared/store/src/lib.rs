@@ -15,8 +15,10 @@ use lamplighter_core::EnvName;
 
 use crate::filing::Filing;
 
+mod apps;
 mod commit;
 mod condition;
+mod deliveries;
 #[cfg(feature = "embedded")]
 pub mod embedded;
 mod error;
@@ -28,9 +30,12 @@ mod item;
 mod lease;
 mod ledger;
 mod load;
+mod moves;
 mod open;
 mod outbox;
 mod page;
+mod plans;
+mod rollouts;
 mod settings;
 mod shard;
 mod tokens;
@@ -38,6 +43,7 @@ mod wire;
 
 pub use commit::{Commit, Fence};
 pub use condition::Condition;
+pub use deliveries::{Causes, DELIVERY_KEPT, Delivery, Received};
 pub use error::{OpenError, StoreError};
 pub use events::{EVENTS_KEPT, EventRow};
 pub use export::{EXPORT_FORMAT, ExportError, Exported};
@@ -48,6 +54,8 @@ pub use ledger::{Consumed, Ledger, Verb};
 pub use open::{AWS_OPERATION_LIMIT, SCHEMA, aws_client};
 pub use outbox::StoredNotice;
 pub use page::Page;
+pub use plans::PLAN_KEPT;
+pub use rollouts::ROLLOUTS_KEPT;
 pub use shard::ShardSummary;
 pub use tokens::{Begun, IDEMPOTENCY_KEPT, RUNNING_LIMIT, Scope, Token};
 

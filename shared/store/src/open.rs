@@ -19,7 +19,10 @@ use crate::wire::{Freshness, Written};
 use crate::{Inner, Ledger, OpenError, Store, StoreError, Verb};
 
 /// The shape of the table this program reads and writes.
-pub const SCHEMA: u64 = 1;
+///
+/// 2: a watch may carry an update. A program of schema 1 would write the watch back without it, and restart a service
+/// in the middle of its update; so it must not open a table that may hold one.
+pub const SCHEMA: u64 = 2;
 /// Longest one call to the table may take, its retries included. Longer is as good as no answer: look again later.
 pub const AWS_OPERATION_LIMIT: Duration = Duration::from_secs(5);
 /// Tries of one call, the first included. Every write here may be doubled without harm.
@@ -34,7 +37,8 @@ pub fn aws_client(account: aws_sdk_dynamodb::config::Builder) -> Client {
 }
 
 impl Store {
-    /// Opens the table `table` of `env`. A table without items is made ours; one that does not exist is an error.
+    /// Opens the table `table` of `env`. A table without items is made ours, one of an older schema is raised to this one;
+    /// one that does not exist is an error.
     ///
     /// # Errors
     /// If the table is not there, not ours, another env's or of a newer schema: nothing is written then.
@@ -95,9 +99,28 @@ impl Store {
             None => self.make_ours(place, now).await?,
         };
         self.check_schema(place, &schema)?;
-        match self.get(&Key::importing(), Freshness::Consistent).await? {
-            Some(_) => Err(OpenError::HalfImported { place: place.to_owned() }),
-            None => Ok(()),
+        if self.get(&Key::importing(), Freshness::Consistent).await?.is_some() {
+            return Err(OpenError::HalfImported { place: place.to_owned() });
+        }
+        match count(&schema, "schema") < SCHEMA {
+            true => self.raise_schema(place).await,
+            false => Ok(()),
+        }
+    }
+
+    /// Makes an older table one of this schema: from here on, older programs refuse it. What they wrote stays readable.
+    async fn raise_schema(&self, place: &str) -> Result<(), OpenError> {
+        let raised = Wording::update("SET #schema = :ours").with(":ours", number(SCHEMA)).when(
+            self,
+            Condition::SchemaIsOlder,
+            "#schema < :ours",
+            [],
+        );
+        match self.update(&Key::schema(), raised).await? {
+            Written::Done(_) => Ok(()),
+            // Another process was at it: a program like this one, or a newer one.
+            Written::Refused(theirs) => self.check_schema(place, &theirs),
+            Written::Conflict => Err(at_it().into()),
         }
     }
 
@@ -115,6 +138,16 @@ impl Store {
             return Err(OpenError::OtherEnv { place, theirs, ours });
         }
         Ok(())
+    }
+
+    /// Leaves the table as a program of another schema would: for tests of what opening it then does.
+    ///
+    /// # Errors
+    /// If the table does not answer.
+    #[cfg(feature = "mutations")]
+    pub async fn pretend_schema(&self, schema: u64) -> Result<(), StoreError> {
+        let pretended = Wording::update("SET #schema = :schema").with(":schema", number(schema));
+        self.update(&Key::schema(), pretended).await.map(|_| ())
     }
 
     /// Writes the schema into a table without items; two who do so at once agree on the first's.
@@ -144,10 +177,7 @@ impl Store {
         match self.put(schema.clone(), absent).await? {
             Written::Done(_) => Ok(schema),
             Written::Refused(theirs) => Ok(theirs),
-            Written::Conflict => {
-                let because = "another process is at it".to_owned();
-                Err(StoreError::Unavailable { operation: "PutItem", because }.into())
-            }
+            Written::Conflict => Err(at_it().into()),
         }
     }
 
@@ -183,4 +213,9 @@ impl Store {
             .map_err(|error| failure("UpdateTimeToLive", &error))?;
         Ok(())
     }
+}
+
+fn at_it() -> StoreError {
+    let because = "another process is at it".to_owned();
+    StoreError::Unavailable { operation: "making the table ours", because }
 }

@@ -77,7 +77,7 @@ impl Store {
     }
 
     /// The item is at `version`, 0 meaning that there is none.
-    fn at_version(&self, condition: Condition, version: u64) -> Wording {
+    pub(crate) fn at_version(&self, condition: Condition, version: u64) -> Wording {
         match version {
             0 => Wording::new().when(self, condition, "attribute_not_exists(#pk)", []),
             version => {

@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
+#[path = "conditions/rollouts.rs"]
+mod rollouts;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
@@ -47,7 +49,17 @@ fn fact(condition: Condition, without: bool) -> Fact {
             Condition::KeyIsNew => a_key_is_begun_once(&store).await,
             Condition::KeyIsThere => an_answer_needs_a_question(&store).await,
             Condition::KeyIsOurs => a_key_is_freed_by_its_own_request(&store).await,
+            Condition::AppVersion => rollouts::an_app_has_one_active_rollout(&store, &other).await,
+            Condition::RolloutIsNew => rollouts::a_number_is_used_once(&store, &other).await,
+            Condition::RowsAreOurs => rollouts::a_slow_start_writes_no_row_over_anothers(without).await,
+            Condition::RolloutVersion => {
+                rollouts::an_older_decision_on_the_head_is_refused(&store, &other).await
+            }
+            Condition::RolloutGoesOn => rollouts::no_step_forward_follows_an_abort(&store, &other).await,
+            Condition::DeliveryIsNew => rollouts::a_delivery_is_acted_on_once(&store, &other).await,
+            Condition::DeliveryIsThere => rollouts::a_forgotten_delivery_does_not_come_back(without).await,
             Condition::SchemaIsNew => the_schema_is_written_once(without).await,
+            Condition::SchemaIsOlder => a_schema_is_never_lowered(without).await,
         }
     })
 }
@@ -290,4 +302,15 @@ async fn the_schema_is_written_once(without: bool) -> bool {
     });
     let late = interfered(&bytes, meanwhile, Condition::SchemaIsNew, without).await;
     matches!(late, Err(OpenError::OtherEnv { .. }))
+}
+
+async fn a_schema_is_never_lowered(without: bool) -> bool {
+    let bytes = MemoryBytes::new().unwrap();
+    let other = Store::open_memory_on(&bytes, &env(), at(0), None).await.unwrap();
+    other.pretend_schema(SCHEMA - 1).await.unwrap();
+    let newer = other.clone();
+    let meanwhile =
+        Meanwhile::before_first("UpdateItem", move || now(newer.pretend_schema(SCHEMA + 1)).unwrap());
+    let late = interfered(&bytes, meanwhile, Condition::SchemaIsOlder, without).await;
+    matches!(late, Err(OpenError::NewerSchema { .. }))
 }

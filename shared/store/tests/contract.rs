@@ -12,18 +12,6 @@ use lamplighter_core::report::SweepReport;
 use lamplighter_core::spec::Lifecycle;
 use lamplighter_store::*;
 
-/// Σ versions + departed == fleet_version, seen from outside.
-async fn the_law_holds(store: &Store) -> bool {
-    for shard in store.shards().await.unwrap() {
-        let placed = store.load_shard(&shard).await.unwrap();
-        let versions: u64 = placed.iter().map(|placed| placed.spec_version + placed.watch.version).sum();
-        if versions + shard.departed != shard.fleet_version || placed.len() != shard.services as usize {
-            return false;
-        }
-    }
-    true
-}
-
 #[tokio::test]
 async fn what_is_stored_is_what_is_read() {
     let store = table().await;

@@ -72,13 +72,30 @@ async fn another_envs_file_and_a_newer_schema_are_refused() {
     );
     // A newer program's import leaves a newer schema; this one must not touch it.
     let newer = folder.path().join("newer.db");
-    make_newer(&path, &newer);
+    with_schema(&path, &newer, SCHEMA + 1);
     let refused = open(&newer).await.unwrap_err();
-    assert!(matches!(refused, OpenError::NewerSchema { theirs: 2, ours: 1, .. }), "{refused}");
+    assert!(matches!(refused, OpenError::NewerSchema { theirs: 3, ours: 2, .. }), "{refused}");
 }
 
-/// A copy of the data file with the number of the schema raised, as a newer program would have left it.
-fn make_newer(from: &Path, to: &Path) {
+#[tokio::test]
+async fn an_older_file_is_raised_to_this_schema_and_keeps_everything() {
+    let folder = folder();
+    let path = folder.path().join("prod.db");
+    let store = open(&path).await.unwrap();
+    let placed = add(&store, "vps-001").await;
+    drop(store);
+    let older = folder.path().join("older.db");
+    with_schema(&path, &older, SCHEMA - 1);
+    let store = open(&older).await.unwrap();
+    assert_eq!(load(&store, "vps-001").await, placed);
+    drop(store);
+    // Only a file of this schema can be copied so: the number was raised.
+    with_schema(&older, &folder.path().join("copy.db"), SCHEMA);
+    open(&older).await.unwrap();
+}
+
+/// A copy of the data file with another number for its schema, as another program would have left it.
+fn with_schema(from: &Path, to: &Path, schema: u64) {
     let mut connection = rusqlite::Connection::open(from).unwrap();
     connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())).unwrap();
     connection.execute("VACUUM INTO ?1", [to.to_str().unwrap()]).unwrap();
@@ -92,8 +109,8 @@ fn make_newer(from: &Path, to: &Path) {
     let mut changed = 0;
     for (table, column) in tables {
         let sql = format!(
-            r#"UPDATE "{table}" SET "{column}" = replace("{column}", '"schema":{{"N":"1"}}', '"schema":{{"N":"2"}}')
-               WHERE "{column}" LIKE '%"schema":{{"N":"1"}}%'"#
+            r#"UPDATE "{table}" SET "{column}" = replace("{column}", '"schema":{{"N":"{SCHEMA}"}}', '"schema":{{"N":"{schema}"}}')
+               WHERE "{column}" LIKE '%"schema":{{"N":"{SCHEMA}"}}%'"#
         );
         changed += connection.execute(&sql, []).unwrap();
     }
@@ -149,7 +166,7 @@ async fn a_damaged_or_foreign_export_writes_nothing() {
         String::new(),
         "x".repeat(3_000_000),
         text.replacen("\"prod\"", "\"staging\"", 1),
-        text.replacen("\"schema\":1", "\"schema\":9", 1),
+        text.replacen(&format!("\"schema\":{SCHEMA}"), "\"schema\":9", 1),
     ];
     let new = table().await;
     for (number, damaged) in damaged.into_iter().enumerate() {

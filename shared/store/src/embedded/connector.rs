@@ -192,6 +192,7 @@ fn run(database: &Database, request: &Request) -> Answer {
         "DeleteItem" => answer(body, |it| database.delete_item(it)),
         "Query" => answer(body, |it| database.query(it)),
         "Scan" => answer(body, |it| database.scan(it)),
+        "BatchGetItem" => answer(body, |it| database.batch_get_item(it)),
         "BatchWriteItem" => answer(body, |it| database.batch_write_item(it)),
         "TransactWriteItems" => answer(body, |it| database.transact_write_items(it)),
         "CreateTable" => answer(body, |it| database.create_table(it)),

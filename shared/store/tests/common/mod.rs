@@ -3,6 +3,8 @@
 #![allow(dead_code, reason = "every suite uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod rollouts;
+
 use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
 use lamplighter_core::decision::{AuditEntry, Decision, Effect, LiveEvent, LiveStatus, Step};
 use lamplighter_core::notice::{Notice, NoticeKind};
@@ -186,4 +188,16 @@ pub(crate) fn audit(placed: &Placed, action: &str, because: &str, at: Moment) ->
         action_no: Some(placed.watch.action_no + 1),
         because: because.to_owned(),
     }
+}
+
+/// Σ versions + departed == fleet_version, seen from outside.
+pub(crate) async fn the_law_holds(store: &Store) -> bool {
+    for shard in store.shards().await.unwrap() {
+        let placed = store.load_shard(&shard).await.unwrap();
+        let versions: u64 = placed.iter().map(|placed| placed.spec_version + placed.watch.version).sum();
+        if versions + shard.departed != shard.fleet_version || placed.len() != shard.services as usize {
+            return false;
+        }
+    }
+    true
 }
