@@ -69,7 +69,24 @@ pub enum Ink {
 /// `text` in a colour, if stdout is a terminal that wants colours (`NO_COLOR` is respected).
 #[must_use]
 pub fn ink(ink: Ink, text: &str) -> String {
-    if !coloured() {
+    painted(ink, text, coloured(io::stdout().is_terminal()))
+}
+
+/// The same for what is written to stderr.
+#[must_use]
+pub(crate) fn ink_on_stderr(ink: Ink, text: &str) -> String {
+    painted(ink, text, coloured(io::stderr().is_terminal()))
+}
+
+/// Columns of the terminal at stderr, if it is one and says so.
+#[must_use]
+pub(crate) fn columns() -> Option<usize> {
+    let size = rustix::termios::tcgetwinsize(io::stderr()).ok()?;
+    Some(usize::from(size.ws_col)).filter(|columns| *columns > 0)
+}
+
+fn painted(ink: Ink, text: &str, coloured: bool) -> String {
+    if !coloured {
         return text.to_owned();
     }
     let code = match ink {
@@ -81,10 +98,10 @@ pub fn ink(ink: Ink, text: &str) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-fn coloured() -> bool {
+fn coloured(is_terminal: bool) -> bool {
     let unwanted = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let dumb = std::env::var_os("TERM").is_some_and(|term| term == "dumb");
-    !unwanted && !dumb && io::stdout().is_terminal()
+    !unwanted && !dumb && is_terminal
 }
 
 /// Lays rows out in columns, two spaces apart, the last column as long as it likes.

@@ -116,7 +116,7 @@ pub struct HoldArgs {
     pub lasting: Option<std::time::Duration>,
 }
 
-fn duration(text: &str) -> Result<std::time::Duration, String> {
+pub(super) fn duration(text: &str) -> Result<std::time::Duration, String> {
     lamplighter_core::moment::parse_duration(text)
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what can be asked, and how it is spelled.
 
 mod args;
+mod rollout;
 
 use std::path::PathBuf;
 
@@ -11,6 +12,10 @@ pub use args::{
     ApplyArgs, BreakerVerb, CompletionsArgs, ContextVerb, DataVerb, DemoArgs, DoctorArgs, EventsArgs,
     HoldArgs, ImportArgs, ImportVerb, OneService, RestartArgs, Scope, ServeArgs, ServicesArgs, SweepArgs,
     TokenVerb,
+};
+pub use rollout::{
+    AbortArgs, ListArgs, OnHalt, OneRollout, OptionArgs, PlanArgs, RetryArgs, RolloutVerb, StartArgs,
+    SteerArgs,
 };
 
 use crate::say::Form;
@@ -81,6 +86,9 @@ pub enum Verb {
     /// Steer a service's circuit breaker
     #[command(subcommand)]
     Breaker(BreakerVerb),
+    /// Bring a new version to an app's services, a few first
+    #[command(subcommand)]
+    Rollout(RolloutVerb),
     /// Summarise the environment: counts, anomalies, open breakers, the last sweep
     Health,
     /// Show what was consumed of the store, and what that would cost

@@ -164,7 +164,20 @@ impl Client {
     /// # Errors
     /// As [`Client::get`].
     pub async fn post<B: Serialize>(&self, path: &str, body: &B) -> Result<Value, Failure> {
-        let mut headers = HeaderMap::new();
+        self.post_if(path, body, &Expect::Anything).await
+    }
+
+    /// As [`Client::post`], if what is acted upon is what was expected.
+    ///
+    /// # Errors
+    /// As [`Client::put`].
+    pub async fn post_if<B: Serialize>(
+        &self,
+        path: &str,
+        body: &B,
+        expect: &Expect,
+    ) -> Result<Value, Failure> {
+        let mut headers = expectation(expect)?;
         let key = format!("{:032x}", rand::random::<u128>());
         headers.insert("idempotency-key", header(&key)?);
         Ok(self.call(Method::POST, path, &[], Some(to_value(body)?), headers).await?.1)

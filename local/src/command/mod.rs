@@ -1,6 +1,7 @@
 //! The commands, one file each.
 
 mod apply;
+mod ask;
 mod completions;
 mod context;
 mod cost;
@@ -14,6 +15,7 @@ mod import;
 mod one_service;
 mod outline;
 mod restart;
+mod rollout;
 mod services;
 mod sweep_now;
 mod sweep_once;
@@ -52,6 +54,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Breaker(BreakerVerb::Reset(one)) => {
             one_service::reset_breaker(&Client::new(&global)?, form, &one.id).await
         }
+        Verb::Rollout(verb) => rollout::run(&Client::new(&global)?, form, verb).await,
         Verb::Health => health::run(&Client::new(&global)?, form).await,
         Verb::Cost => cost::run(&Client::new(&global)?, form).await,
         Verb::Events(args) => events::run(&Client::new(&global)?, form, &args).await,

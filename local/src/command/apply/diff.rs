@@ -130,21 +130,44 @@ fn expect(etag: Option<String>) -> Expect {
     etag.map_or(Expect::Anything, Expect::Tag)
 }
 
-/// The keys in which `after` differs, each as `key: before → after`.
+/// The keys in which `after` differs, each as `key: before → after`. Of a table that was one before, its keys: a long
+/// one is shown cut, and the cut may hide what differs.
 pub(super) fn changed_keys<T: Serialize>(before: &Value, after: &T) -> Vec<String> {
     let empty = Map::new();
     let after = serde_json::to_value(after).unwrap_or_default();
-    let (before, after) = (before.as_object().unwrap_or(&empty), after.as_object().unwrap_or(&empty));
-    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    let mut changed = Vec::new();
+    gather_changes(
+        "",
+        before.as_object().unwrap_or(&empty),
+        after.as_object().unwrap_or(&empty),
+        &mut changed,
+    );
+    changed
+}
+
+fn gather_changes(
+    inside: &str,
+    before: &Map<String, Value>,
+    after: &Map<String, Value>,
+    changed: &mut Vec<String>,
+) {
     let shown = |value: Option<&Value>| match value {
         None | Some(Value::Null) => "unset".to_owned(),
         Some(Value::String(text)) => one_line(text, MAX_VALUE_CHARS),
         Some(other) => one_line(&other.to_string(), MAX_VALUE_CHARS),
     };
-    keys.into_iter()
-        .filter(|key| before.get(*key) != after.get(*key))
-        .map(|key| format!("{key}: {} → {}", shown(before.get(key)), shown(after.get(key))))
-        .collect()
+    let keys: std::collections::BTreeSet<&String> = before.keys().chain(after.keys()).collect();
+    for key in keys {
+        match (before.get(key), after.get(key)) {
+            (before, after) if before == after => {}
+            (Some(Value::Object(before)), Some(Value::Object(after)))
+                if before.keys().any(|key| after.contains_key(key)) =>
+            {
+                gather_changes(&format!("{inside}{key}."), before, after, changed);
+            }
+            (before, after) => changed.push(format!("{inside}{key}: {} → {}", shown(before), shown(after))),
+        }
+    }
 }
 
 impl fmt::Display for Diff {
@@ -181,5 +204,53 @@ impl fmt::Display for Diff {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    fn spec(update: &Value) -> ServiceSpec {
+        let spec = json!({ "id": "vps-001", "address": "a", "transport": "local", "check": { "tcp": 80 },
+            "restart": { "systemd": "web" }, "update": update });
+        serde_json::from_value(spec).unwrap()
+    }
+
+    fn told(before: &Value, after: &Value) -> Vec<String> {
+        changed_keys(&serde_json::to_value(spec(before)).unwrap(), &spec(after))
+    }
+
+    #[test]
+    fn a_changed_update_is_told_key_by_key() {
+        let dir = "/home/rachel/a/path/that/is/long/enough/to/be/cut/where/a/line/ends";
+        let before = json!({ "dir": dir, "install": "bun install" });
+        let after = json!({ "dir": dir, "branch": "next", "install": "bun install --frozen-lockfile", "after": "./warm" });
+        assert_eq!(
+            told(&before, &after),
+            [
+                "update.after: unset → ./warm",
+                "update.branch: main → next",
+                "update.install: bun install → bun install --frozen-lockfile"
+            ]
+        );
+        assert_eq!(told(&before, &before), Vec::<String>::new());
+    }
+
+    #[test]
+    fn an_update_that_is_new_or_gone_is_told_whole() {
+        let update = json!({ "dir": "/srv/web" });
+        assert_eq!(told(&Value::Null, &update), [r#"update: unset → {"branch":"main","dir":"/srv/web"}"#]);
+        assert_eq!(told(&update, &Value::Null), [r#"update: {"branch":"main","dir":"/srv/web"} → unset"#]);
+    }
+
+    #[test]
+    fn a_value_of_another_kind_is_told_whole() {
+        let changed = changed_keys(&json!({ "check": { "tcp": 80 } }), &json!({ "check": { "systemd": "web" } }));
+        assert_eq!(changed, [r#"check: {"tcp":80} → {"systemd":"web"}"#]);
+        let changed = changed_keys(&json!({ "check": { "tcp": 80 } }), &json!({ "check": { "tcp": 81 } }));
+        assert_eq!(changed, ["check.tcp: 80 → 81"]);
     }
 }

@@ -6,13 +6,12 @@
 mod diff;
 mod known;
 
-use std::io::{IsTerminal as _, Write as _};
-
 use futures_util::stream::{self, StreamExt as _};
 use lamplighter_core::ServiceId;
 use lamplighter_core::settings::Settings;
 use serde::Serialize;
 
+use super::ask;
 use crate::cli::{ApplyArgs, Global};
 use crate::client::{Client, Expect};
 use crate::exit::{Exit, Failure, Outcome};
@@ -61,7 +60,14 @@ pub(super) async fn run(global: &Global, args: ApplyArgs) -> Outcome {
         say::data(&diff.to_string())?;
     }
     let nothing_to_do = diff.is_empty();
-    let go = !nothing_to_do && !args.dry_run && (args.yes || ask(&env.to_string(), form)?);
+    let go = !nothing_to_do
+        && !args.dry_run
+        && (args.yes
+            || ask::a_person(
+                form,
+                &format!("Apply this to `{env}`?"),
+                "look at the changes with `--dry-run`, then say `--yes`",
+            )?);
     let failed = if go { write(&client, &diff, settings.map(|(put, _)| put)).await } else { Vec::new() };
     for failure in failed.iter().take(MAX_FAILURES_TOLD) {
         say::note(&format!("error: {}: {}", failure.what, failure.error));
@@ -92,19 +98,6 @@ async fn settings_change(client: &Client, wanted: Settings) -> Result<Option<Set
     let keys = diff::changed_keys(&known.body, &wanted);
     let expect = known.etag.map_or(Expect::Anything, Expect::Tag);
     Ok((!keys.is_empty()).then_some(((wanted, expect), keys)))
-}
-
-/// Asks a person. A machine has to say `--yes`.
-fn ask(env: &str, form: Form) -> Result<bool, Failure> {
-    if !std::io::stdin().is_terminal() || form == Form::Json {
-        return Err(Failure::new(Exit::Usage, "nobody is there to ask")
-            .hint("look at the changes with `--dry-run`, then say `--yes`"));
-    }
-    let mut err = std::io::stderr().lock();
-    write!(err, "Apply this to `{env}`? [y/N] ").and_then(|()| err.flush())?;
-    let mut answer = String::new();
-    std::io::stdin().read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 async fn write(client: &Client, diff: &Diff, settings: Option<(Settings, Expect)>) -> Vec<Failed> {
