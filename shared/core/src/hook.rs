@@ -2,9 +2,7 @@
 
 use serde::{Deserialize, Deserializer, Serialize};
 
-use crate::moment::Moment;
 use crate::name::{AppName, checked_name, is_identifier};
-use crate::rollout::Push;
 use crate::spec::KeyRef;
 use crate::update::is_branch;
 use crate::version::Version;
@@ -129,29 +127,6 @@ fn one_or_many<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<KeyRef>, D::Err
     from.deserialize_any(OneOrMany)
 }
 
-/// One call of a hook that proved whom it came from, as it is remembered.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Delivery {
-    /// The hook.
-    pub hook: HookName,
-    /// What its sender calls it: printable ASCII, at most [`DELIVERY_ID_BYTES_MAX`] bytes.
-    pub id: String,
-    /// The SHA-256 of what was signed, in hexadecimal. A sender's id may stand outside of what it signs, so that a
-    /// repetition under another id is known by this.
-    pub body_hash: String,
-    /// When it came.
-    pub at: Moment,
-    /// What its sender calls what happened: `push`, `ping`.
-    pub event: String,
-    /// What it asks for, if anything.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub asks: Option<Ask>,
-    /// What became of it.
-    pub outcome: Outcome,
-    /// Why, in the operator's words.
-    pub because: String,
-}
-
 /// What a delivery asks for.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -167,25 +142,6 @@ pub enum Ask {
     },
 }
 
-impl Delivery {
-    /// The push that a delivery which asks for a rollout leaves with the app.
-    #[must_use]
-    pub fn push(&self) -> Option<(&AppName, Push)> {
-        match self.asks.as_ref()? {
-            Ask::Rollout { app, target, branch } => {
-                let push = Push {
-                    target: target.clone(),
-                    branch: branch.clone(),
-                    by: by(&self.hook),
-                    delivery: self.id.clone(),
-                    at: self.at,
-                };
-                Some((app, push))
-            }
-        }
-    }
-}
-
 /// A hook as the audit trail and a rollout's `by` name it.
 #[must_use]
 pub fn by(hook: &HookName) -> String {
@@ -199,36 +155,6 @@ pub fn hook_of(by: &str) -> Option<HookName> {
 }
 
 const BY: &str = "hook ";
-
-/// What became of a delivery.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Outcome {
-    /// It asks for nothing that this hook does.
-    NothingToDo,
-    /// Its rollout begins as soon as none of the app is active.
-    Waits,
-    /// Its rollout was started.
-    Started,
-    /// A newer push came before its rollout began.
-    PassedOver,
-    /// No rollout could be started from it.
-    Refused,
-}
-
-impl Outcome {
-    /// The outcome as the API spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Outcome::NothingToDo => "nothing_to_do",
-            Outcome::Waits => "waits",
-            Outcome::Started => "started",
-            Outcome::PassedOver => "passed_over",
-            Outcome::Refused => "refused",
-        }
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lamplighter_core::Moment;
 use lamplighter_core::decision::AuditEntry;
+use lamplighter_core::hook::Ask;
 use lamplighter_core::rollout::AppState;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -43,6 +44,9 @@ pub struct Delivery {
     pub body_hash: Option<String>,
     /// When it came.
     pub at: Moment,
+    /// What it asks for, if anything: what is asked for again where a person has it acted on once more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asks: Option<Ask>,
     /// What became of it, in the operator's words.
     pub outcome: String,
 }

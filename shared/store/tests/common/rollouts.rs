@@ -245,6 +245,7 @@ pub(crate) fn delivery(id: &str, body_hash: &str, at: Moment) -> Delivery {
         event: "push".to_owned(),
         body_hash: Some(body_hash.to_owned()),
         at,
+        asks: None,
         outcome: "waits for its rollout".to_owned(),
     }
 }
