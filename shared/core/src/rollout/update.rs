@@ -183,7 +183,7 @@ pub fn after_step(
     };
     let step = updating.step;
     match (updating.way, outcome) {
-        (_, StepOutcome::Busy) => Next::Again,
+        (_, StepOutcome::Busy) => busy(scene, watch, updating),
         (_, StepOutcome::NotSent(fault) | StepOutcome::Lost(fault)) => {
             match scene.case.now < updating.until {
                 true => Next::Again,
@@ -479,6 +479,28 @@ fn anew(
     commit(Move { service: Some(service), head, row: None, app: None, effects: Vec::new() })
 }
 
+/// The host's lock is held, by this very step or by one of another service on the same host. Each of those ends within
+/// its own limit, so the lease is renewed, a few times.
+fn busy(scene: Scene<'_>, watch: &Watch, updating: &Updating) -> Next {
+    let now = scene.case.now;
+    if now < updating.until {
+        return Next::Again;
+    }
+    if updating.again >= MAX_AGAIN {
+        let fault = Fault::new(UnreachableKind::NoVerdict, "another command holds its lock and does not end");
+        return commit(strand(scene, watch, updating, &fault));
+    }
+    let until = now + CONNECT_LIMIT + updating.step.limit() + PATIENCE;
+    let mut draft = Draft::new(scene.case, watch);
+    draft.become_(
+        Status::Updating,
+        &format!("{}; waiting for another command on its host", on_its_way(updating)),
+    );
+    draft.next.update = Some(Box::new(Updating { until, again: updating.again + 1, ..updating.clone() }));
+    let service = Some(draft.done());
+    commit(Move { service, head: HeadPart::Leave, row: None, app: None, effects: Vec::new() })
+}
+
 /// From here on it goes back.
 fn turn_back(scene: Scene<'_>, watch: &Watch, updating: &Updating, why: &str, look: Option<&Look>) -> Move {
     let Scene { case, .. } = scene;
@@ -664,3 +686,6 @@ fn head_settled(head: &Rollout, row: &Row, verdict: Verdict, now: Moment) -> (He
         None => (HeadPart::Leave, Vec::new()),
     }
 }
+
+#[cfg(test)]
+mod tests;
