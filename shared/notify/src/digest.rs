@@ -6,7 +6,7 @@ use lamplighter_core::{EnvName, Mailbox, Moment};
 
 use crate::letter::{Letter, Place, id};
 use crate::page::{Block, Page, Tone};
-use crate::{html, text, wording};
+use crate::{html, rollout, text, wording};
 
 /// Most services listed in one digest: a longer letter is not read, and some servers refuse it.
 pub const MAX_DIGEST_LINES: usize = 200;
@@ -107,7 +107,7 @@ fn blocks(env: &EnvName, notices: &[Notice], at: Moment, place: &Place) -> Vec<B
                 .to_owned(),
     });
     let mut commands = vec![format!("{cli} health"), format!("{cli} services"), format!("{cli} why SERVICE")];
-    if notices.iter().any(|notice| wording::is_of_a_rollout(notice.kind)) {
+    if notices.iter().any(|notice| rollout::news(notice).is_some()) {
         commands.push(format!("{cli} rollout list"));
     }
     blocks.push(Block::Actions {
@@ -121,5 +121,5 @@ fn blocks(env: &EnvName, notices: &[Notice], at: Moment, place: &Place) -> Vec<B
 fn row(notice: &Notice) -> [String; 3] {
     let clock = wording::clock(notice.at);
     let time = clock.split(' ').nth(1).unwrap_or_default().to_owned();
-    [wording::who(notice).to_owned(), time, one_line(&wording::what_happened(notice), MAX_ROW_CHARS)]
+    [wording::who(notice), time, one_line(&wording::what_happened(notice), MAX_ROW_CHARS)]
 }

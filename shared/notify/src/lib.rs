@@ -14,6 +14,7 @@ mod letter;
 mod mail;
 mod page;
 mod post;
+mod rollout;
 mod secret;
 mod smtp;
 mod text;

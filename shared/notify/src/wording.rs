@@ -7,49 +7,46 @@ use lamplighter_core::{EnvName, Mailbox, Moment};
 
 use crate::letter::Place;
 use crate::page::{Block, Page, Tone};
+use crate::rollout;
 
 /// Most characters of a subject: phones show half of it, servers refuse lines above 998.
 const MAX_SUBJECT_CHARS: usize = 140;
 /// Most characters of one sentence in a letter; the engine's own are far shorter, hostile ones need not be.
-const MAX_SENTENCE_CHARS: usize = 400;
+pub(crate) const MAX_SENTENCE_CHARS: usize = 400;
 /// Most attempts listed; the oldest are left out.
 const MAX_TRIED: usize = 12;
-/// Most services of a rollout listed; a command lists them all.
-const MAX_SERVICES: usize = 12;
 
 /// The subject: env, service, what.
 pub(crate) fn subject(env: &EnvName, notice: &Notice) -> String {
     let because = cause(notice);
-    let subject = match notice.kind {
-        NoticeKind::Down => format!("{} is DOWN: {because}", who(notice)),
-        NoticeKind::Recovered => format!("{} recovered{}", who(notice), after(notice)),
-        NoticeKind::BreakerOpen => {
+    let subject = match (notice.kind, rollout::news(notice)) {
+        (_, Some(news)) => news.subject(),
+        (NoticeKind::Down, None) => format!("{} is DOWN: {because}", who(notice)),
+        (NoticeKind::Recovered, None) => format!("{} recovered{}", who(notice), after(notice)),
+        (NoticeKind::BreakerOpen, None) => {
             format!("{} is NOT restarted any more: {because}", who(notice))
         }
-        NoticeKind::Blind => format!("restarts are PAUSED: {because}"),
-        NoticeKind::RolloutHalted => format!("rollout {} HALTED: {because}", who(notice)),
-        NoticeKind::RolloutFinished => ended(notice, &because),
-        NoticeKind::PushRefused => format!("a push to {} was NOT rolled out: {because}", who(notice)),
+        (NoticeKind::Blind, None) => format!("restarts are PAUSED: {because}"),
+        (NoticeKind::RolloutHalted | NoticeKind::RolloutFinished | NoticeKind::PushRefused, None) => because,
     };
     one_line(&format!("[{env}] {subject}"), MAX_SUBJECT_CHARS)
 }
 
 /// The body.
 pub(crate) fn page(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place, message_id: &str) -> Page {
-    let headline = match notice.kind {
-        NoticeKind::Down => format!("{} is down", who(notice)),
-        NoticeKind::Recovered => format!("{} recovered{}", who(notice), after(notice)),
-        NoticeKind::BreakerOpen => format!("{} is not restarted any more", who(notice)),
-        NoticeKind::Blind => "too much failed at once; restarts are paused".to_owned(),
-        NoticeKind::RolloutHalted => format!("rollout {} halted", who(notice)),
-        NoticeKind::RolloutFinished => {
-            let ended = ended(notice, &notice.because);
-            ended.split_once(": ").map_or(ended.as_str(), |(how, _)| how).to_owned()
+    let news = rollout::news(notice);
+    let headline = match (notice.kind, &news) {
+        (_, Some(news)) => news.headline(),
+        (NoticeKind::Down, None) => format!("{} is down", who(notice)),
+        (NoticeKind::Recovered, None) => format!("{} recovered{}", who(notice), after(notice)),
+        (NoticeKind::BreakerOpen, None) => format!("{} is not restarted any more", who(notice)),
+        (NoticeKind::Blind, None) => "too much failed at once; restarts are paused".to_owned(),
+        (NoticeKind::RolloutHalted | NoticeKind::RolloutFinished | NoticeKind::PushRefused, None) => {
+            what_happened(notice)
         }
-        NoticeKind::PushRefused => format!("a push to {} was not rolled out", who(notice)),
     };
     let mut blocks = vec![Block::Facts(facts(notice))];
-    blocks.extend(if is_of_a_rollout(notice.kind) { services(notice, place) } else { tried(notice) });
+    blocks.extend(news.as_ref().map_or_else(|| tried(notice), |news| news.services(place)));
     let next = one_line(&notice.next, MAX_SENTENCE_CHARS);
     if !next.is_empty() {
         blocks.push(Block::Prose { heading: "What happens next".to_owned(), text: next });
@@ -58,7 +55,7 @@ pub(crate) fn page(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place, 
         let lines = lines.lines().map(str::to_owned).collect();
         blocks.push(Block::Quote { heading: "Last lines it wrote", lines });
     }
-    blocks.extend(actions(env, notice, place));
+    blocks.extend(news.map_or_else(|| actions(env, notice, place), |news| news.actions(env, place)));
     Page {
         tone: tone(notice),
         place: env.to_string(),
@@ -68,24 +65,20 @@ pub(crate) fn page(env: &EnvName, notice: &Notice, to: &Mailbox, place: &Place, 
     }
 }
 
-/// True for news of a rollout, which belongs to no one service.
-pub(crate) fn is_of_a_rollout(kind: NoticeKind) -> bool {
-    match kind {
-        NoticeKind::Down | NoticeKind::Recovered | NoticeKind::BreakerOpen | NoticeKind::Blind => false,
-        NoticeKind::RolloutHalted | NoticeKind::RolloutFinished | NoticeKind::PushRefused => true,
-    }
-}
-
-/// The colour of the news. A rollout that ended well leaves no service to speak of.
+/// The colour of the news.
 pub(crate) fn tone(notice: &Notice) -> Tone {
-    match notice.kind {
-        NoticeKind::Down | NoticeKind::RolloutHalted => Tone::Bad,
-        NoticeKind::Recovered => Tone::Good,
-        NoticeKind::RolloutFinished if notice.tried.is_empty() && has_completed(notice) => Tone::Good,
-        NoticeKind::BreakerOpen
-        | NoticeKind::Blind
-        | NoticeKind::RolloutFinished
-        | NoticeKind::PushRefused => Tone::Warning,
+    match (notice.kind, rollout::news(notice)) {
+        (_, Some(news)) => news.tone(),
+        (NoticeKind::Down, None) => Tone::Bad,
+        (NoticeKind::Recovered, None) => Tone::Good,
+        (
+            NoticeKind::BreakerOpen
+            | NoticeKind::Blind
+            | NoticeKind::RolloutHalted
+            | NoticeKind::RolloutFinished
+            | NoticeKind::PushRefused,
+            None,
+        ) => Tone::Warning,
     }
 }
 
@@ -100,28 +93,16 @@ pub(crate) fn clock(at: Moment) -> String {
     format!("{} UTC", seconds.trim_end_matches('Z').replace('T', " "))
 }
 
-/// What happened, without a leading `down: ` or `halted: ` that the subject has said already.
+/// What happened, without a leading `down: ` that the subject has said already.
 pub(crate) fn what_happened(notice: &Notice) -> String {
+    if let Some(news) = rollout::news(notice) {
+        return news.happened();
+    }
     let because = one_line(&notice.because, MAX_SENTENCE_CHARS);
-    match because.strip_prefix("down: ").or_else(|| because.strip_prefix("halted: ")) {
+    match because.strip_prefix("down: ") {
         Some(rest) => rest.to_owned(),
         None => because,
     }
-}
-
-/// `rollout rachel8-17 completed: all 10 services run 1a2b3c4`: a reason that says itself how it ended is not told twice.
-fn ended(notice: &Notice, because: &str) -> String {
-    let says_how = ["completed", "aborted"].iter().any(|how| because.starts_with(how));
-    if says_how {
-        format!("rollout {} {because}", who(notice))
-    } else {
-        format!("rollout {} has ended: {because}", who(notice))
-    }
-}
-
-/// True unless a person stopped it or a service was left behind.
-fn has_completed(notice: &Notice) -> bool {
-    notice.because.starts_with("completed") && !notice.because.starts_with("completed with failures")
 }
 
 /// What happened, without the last clause: that says what is done about it, which has its own place in the letter.
@@ -133,17 +114,11 @@ fn cause(notice: &Notice) -> String {
     }
 }
 
-/// The service or the rollout a notice is about; the env stands before it anyway.
-pub(crate) fn who(notice: &Notice) -> &str {
-    match notice.kind {
-        NoticeKind::Down | NoticeKind::Recovered | NoticeKind::BreakerOpen | NoticeKind::Blind => {
-            notice.service.as_ref().map_or("the fleet", |service| service.as_str())
-        }
-        NoticeKind::RolloutHalted | NoticeKind::RolloutFinished => &notice.thread,
-        // Its thread is the app's pushes: `shop.push`.
-        NoticeKind::PushRefused => {
-            notice.thread.split_once('.').map_or(notice.thread.as_str(), |(app, _)| app)
-        }
+/// What a notice is about: a service, a rollout, an app that was pushed to. The env stands before it anyway.
+pub(crate) fn who(notice: &Notice) -> String {
+    match rollout::news(notice) {
+        Some(news) => news.who().to_owned(),
+        None => notice.service.as_ref().map_or("the fleet", |service| service.as_str()).to_owned(),
     }
 }
 
@@ -156,27 +131,17 @@ fn after(notice: &Notice) -> String {
 }
 
 fn facts(notice: &Notice) -> Vec<(&'static str, String)> {
-    let happened = match notice.kind {
-        NoticeKind::Down | NoticeKind::BreakerOpen => cause(notice),
-        NoticeKind::Recovered
-        | NoticeKind::Blind
-        | NoticeKind::RolloutHalted
-        | NoticeKind::RolloutFinished
-        | NoticeKind::PushRefused => what_happened(notice),
-    };
-    let happened = match (notice.kind, happened.split_once(": ")) {
-        // The headline has said how it ended.
-        (NoticeKind::RolloutFinished, Some((_, what))) => what.to_owned(),
+    let happened = match (notice.kind, rollout::news(notice)) {
+        (_, Some(news)) => news.why(),
+        (NoticeKind::Down | NoticeKind::BreakerOpen, None) => cause(notice),
         (
-            NoticeKind::Down
-            | NoticeKind::Recovered
-            | NoticeKind::BreakerOpen
+            NoticeKind::Recovered
             | NoticeKind::Blind
             | NoticeKind::RolloutHalted
             | NoticeKind::RolloutFinished
             | NoticeKind::PushRefused,
-            Some(_) | None,
-        ) => happened,
+            None,
+        ) => what_happened(notice),
     };
     let mut facts = vec![("what happened", happened)];
     let since = notice.incident_since.filter(|since| *since < notice.at);
@@ -222,23 +187,8 @@ fn tried(notice: &Notice) -> Option<Block> {
     }
 }
 
-/// What became of the services that need a word, the first of them; the rest is a command away.
-fn services(notice: &Notice, place: &Place) -> Option<Block> {
-    let mut items: Vec<String> =
-        notice.tried.iter().take(MAX_SERVICES).map(|line| one_line(line, MAX_SENTENCE_CHARS)).collect();
-    let more = notice.tried.len().saturating_sub(items.len());
-    if more > 0 {
-        let cli = one_line(&place.cli, MAX_SENTENCE_CHARS);
-        items.push(format!("… and {more} more: `{cli} rollout show {}` lists them", who(notice)));
-    }
-    (!items.is_empty()).then_some(Block::Steps { heading: "What became of its services", items })
-}
-
 fn actions(env: &EnvName, notice: &Notice, place: &Place) -> Vec<Block> {
     let cli = one_line(&place.cli, MAX_SENTENCE_CHARS);
-    if let Some(blocks) = rollout_actions(env, notice, place, &cli) {
-        return blocks;
-    }
     let Some(service) = &notice.service else {
         let commands = vec![format!("{cli} health"), format!("{cli} services")];
         let links = place.link(env, None).into_iter().collect();
@@ -260,28 +210,5 @@ fn actions(env: &EnvName, notice: &Notice, place: &Place) -> Vec<Block> {
         | NoticeKind::RolloutHalted
         | NoticeKind::RolloutFinished
         | NoticeKind::PushRefused => vec![look],
-    }
-}
-
-/// What can be typed about a rollout; `None` for news of a service.
-fn rollout_actions(env: &EnvName, notice: &Notice, place: &Place, cli: &str) -> Option<Vec<Block>> {
-    let links = || place.link(env, None).into_iter().collect();
-    let rollout = who(notice);
-    let look =
-        |command: String| Block::Actions { heading: "Look closer", commands: vec![command], links: links() };
-    let again = || Block::Actions {
-        heading: "Once it is mended, try the services that are left",
-        commands: vec![format!("{cli} rollout retry {rollout}")],
-        links: Vec::new(),
-    };
-    match notice.kind {
-        NoticeKind::Down | NoticeKind::Recovered | NoticeKind::BreakerOpen | NoticeKind::Blind => None,
-        // The version that halted it is refused from now on, so only its cause can be looked for.
-        NoticeKind::RolloutHalted => Some(vec![look(format!("{cli} rollout show {rollout}"))]),
-        NoticeKind::RolloutFinished if tone(notice) == Tone::Good => {
-            Some(vec![look(format!("{cli} rollout show {rollout}"))])
-        }
-        NoticeKind::RolloutFinished => Some(vec![look(format!("{cli} rollout show {rollout}")), again()]),
-        NoticeKind::PushRefused => Some(vec![look(format!("{cli} rollout list --app {rollout}"))]),
     }
 }

@@ -90,13 +90,13 @@ fn halted() -> Notice {
         service: None,
         thread: "rachel8-17".to_owned(),
         at: half_past_two() + Duration::from_secs(247),
-        because: "halted: 2 of 5 failed in stage 1; the 3 that were updated keep 1a2b3c4".to_owned(),
+        because: "rollout rachel8-17 halted: halted: 2 of 5 failed in stage 1, more than 30 %".to_owned(),
         tried: vec![
             "vps-004 rolled back to 9f8e7d6: install failed: bun: command not found".to_owned(),
             "vps-009 rolled back to 9f8e7d6: it fell sick while it was watched: unit is not active"
                 .to_owned(),
         ],
-        next: "1a2b3c4 is refused from now on, unless somebody forces it with a reason".to_owned(),
+        next: "nothing goes on by itself; 1a2b3c4 is quarantined for `rachel8`: mend it and start a rollout of the next commit".to_owned(),
         evidence: None,
         ..down()
     }
@@ -283,13 +283,12 @@ fn a_blindness_letter_speaks_of_the_whole_env_and_needs_no_pages() {
 #[test]
 fn a_halted_rollout_says_which_services_and_what_becomes_of_the_version() {
     insta::assert_snapshot!(shown(&letter(&prod(), &halted(), &ada(), &place())), @r#"
-    [prod] rollout rachel8-17 HALTED: 2 of 5 failed in stage 1
+    [prod] rollout rachel8-17 HALTED: 2 of 5 failed in stage 1, more than 30 %
     [prod.rachel8-17.halted answers nothing, refers to: prod.rachel8-17]
 
     prod: rollout rachel8-17 halted
 
-      what happened  2 of 5 failed in stage 1; the 3 that were updated keep
-                     1a2b3c4
+      what happened  2 of 5 failed in stage 1, more than 30 %
       when           2026-01-02 02:34:07 UTC
       began          2026-01-02 02:30:00 UTC (4 min 7 s before)
 
@@ -299,7 +298,8 @@ fn a_halted_rollout_says_which_services_and_what_becomes_of_the_version() {
         is not active
 
     What happens next
-      1a2b3c4 is refused from now on, unless somebody forces it with a reason
+      nothing goes on by itself; 1a2b3c4 is quarantined for `rachel8`: mend it
+      and start a rollout of the next commit
 
     Look closer
       lamplighter rollout show rachel8-17
@@ -313,15 +313,15 @@ fn a_halted_rollout_says_which_services_and_what_becomes_of_the_version() {
 
 #[test]
 fn a_rollout_that_ended_well_asks_for_nothing() {
-    let well = finished("completed: all 10 services run 1a2b3c4", &[]);
+    let well = finished("rollout rachel8-17 completed: 10 of 10 services run 1a2b3c4", &[]);
     let letter = letter(&prod(), &well, &ada(), &place());
     insta::assert_snapshot!(shown(&letter), @r#"
-    [prod] rollout rachel8-17 completed: all 10 services run 1a2b3c4
+    [prod] rollout rachel8-17 completed: 10 of 10 services run 1a2b3c4
     [prod.rachel8-17.finished answers nothing, refers to: prod.rachel8-17]
 
     prod: rollout rachel8-17 completed
 
-      what happened  all 10 services run 1a2b3c4
+      what happened  10 of 10 services run 1a2b3c4
       when           2026-01-02 02:34:07 UTC
       began          2026-01-02 02:30:00 UTC (4 min 7 s before)
 
@@ -340,15 +340,16 @@ fn a_rollout_that_ended_well_asks_for_nothing() {
 fn a_rollout_that_left_services_behind_names_them_and_how_to_try_again() {
     let left: Vec<String> = (0..40).map(|n| format!("vps-{n:03} rolled back: install failed")).collect();
     let left: Vec<&str> = left.iter().map(String::as_str).collect();
-    let notice = finished("completed with failures: 40 of 200 services do not run 1a2b3c4", &left);
+    let notice =
+        finished("rollout rachel8-17 completed with failures: 160 of 200 services run 1a2b3c4", &left);
     let letter = letter(&prod(), &notice, &ada(), &Place::default());
     insta::assert_snapshot!(shown(&letter), @r#"
-    [prod] rollout rachel8-17 completed with failures: 40 of 200 services do not run 1a2b3c4
+    [prod] rollout rachel8-17 completed with failures: 160 of 200 services run 1a2b3c4
     [prod.rachel8-17.finished answers nothing, refers to: prod.rachel8-17]
 
     prod: rollout rachel8-17 completed with failures
 
-      what happened  40 of 200 services do not run 1a2b3c4
+      what happened  160 of 200 services run 1a2b3c4
       when           2026-01-02 02:34:07 UTC
       began          2026-01-02 02:30:00 UTC (4 min 7 s before)
 
@@ -383,7 +384,12 @@ fn a_rollout_that_left_services_behind_names_them_and_how_to_try_again() {
 #[test]
 fn a_rollout_that_a_person_stopped_says_who() {
     let subject = |because| letter(&prod(), &finished(because, &[]), &ada(), &place()).subject;
-    assert_eq!(subject("aborted by ada"), "[prod] rollout rachel8-17 aborted by ada");
+    let said = "rollout rachel8-17 aborted: aborted by ada";
+    assert_eq!(subject(said), "[prod] rollout rachel8-17 aborted by ada");
+    assert_eq!(
+        subject("rollout rachel8-17 aborted: aborted by ada; everything is rolled back"),
+        "[prod] rollout rachel8-17 aborted by ada; everything is rolled back"
+    );
     assert_eq!(subject("all is over"), "[prod] rollout rachel8-17 has ended: all is over");
 }
 
@@ -414,7 +420,7 @@ fn a_refused_push_names_its_app_and_what_stands_in_the_way() {
 
 #[test]
 fn a_digest_tells_first_what_nobody_else_mends() {
-    let well = finished("completed: all 10 services run 1a2b3c4", &[]);
+    let well = finished("rollout rachel8-17 completed: 10 of 10 services run 1a2b3c4", &[]);
     let mut notices = vec![recovered(), well, down(), push_refused(), breaker_open(), halted(), blind()];
     let one = digest(&prod(), &notices, &ada(), &place());
     insta::assert_snapshot!(shown(&one), @r#"
@@ -430,7 +436,7 @@ fn a_digest_tells_first_what_nobody_else_mends() {
       the fleet  02:30:00  15 of 60 healthy services turned bad in one tick; taken to be a fault on this side, nothing is restarted
 
     Rollouts halted (1)
-      rachel8-17  02:34:07  2 of 5 failed in stage 1; the 3 that were updated keep 1a2b3c4
+      rachel8-17  02:34:07  halted: 2 of 5 failed in stage 1, more than 30 %
 
     Not restarted any more (1)
       vps-001  02:30:55  3 restarts failed: unit is not active (failed); no restart for 30 min, then one trial
@@ -442,7 +448,7 @@ fn a_digest_tells_first_what_nobody_else_mends() {
       rachel8  02:34:07  1a2b3c4 halted the rollout `rachel8-17`
 
     Rollouts ended (1)
-      rachel8-17  02:34:07  completed: all 10 services run 1a2b3c4
+      rachel8-17  02:34:07  completed: 10 of 10 services run 1a2b3c4
 
     Recovered (1)
       vps-001  02:30:12  up after a restart
