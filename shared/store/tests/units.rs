@@ -4,8 +4,15 @@
 
 mod common;
 
+use common::rollouts::*;
+use std::time::Duration;
+
 use common::*;
+use lamplighter_core::Moment;
 use lamplighter_core::report::SweepReport;
+use lamplighter_core::rollout::Move;
+use lamplighter_core::update::UpdateStep;
+use lamplighter_core::version::Versions;
 use lamplighter_store::*;
 
 /// A full shard of realistic specs.
@@ -62,6 +69,82 @@ async fn a_whole_heal_costs_at_most_thirty_write_units() {
     }
     let heal = store.ledger().total().since(&start);
     assert!(heal.write_units <= 30.0, "a whole heal: {heal:?}");
+}
+
+/// Commits a move decided for a service, and says what it cost.
+async fn moved(store: &Store, name: &str, decide: impl FnOnce(&Placed) -> Move) -> f64 {
+    let placed = load(store, name).await;
+    let before = store.ledger().total();
+    let done = store.commit_move(Fence::Person, Some(&placed), &decide(&placed)).await.unwrap();
+    assert_eq!(done, Commit::Done { added: 1 });
+    store.ledger().total().since(&before).write_units
+}
+
+/// A moment as clocks give them: with milliseconds, which take room.
+fn odd(seconds: i64) -> Moment {
+    at(seconds) + Duration::from_millis(123)
+}
+
+/// A watch that has been through a year: it has recovered, was restarted, and was brought here by another rollout.
+async fn seasoned(store: &Store, name: &str) {
+    let placed = add(store, name).await;
+    store.commit(Fence::Person, &placed, &down(&placed, at(1))).await.unwrap();
+    let placed = load(store, name).await;
+    let mut recovery = recovered(&placed, at(9));
+    let times = [odd(1), odd(9)].map(Some);
+    let watch = &mut recovery.next;
+    (watch.last_failure_at, watch.last_restart_at, watch.last_healthy_at) = (times[0], times[0], times[1]);
+    (watch.healthy_since, watch.last_notified_up_at, watch.totals.missed) = (times[1], times[1], 12);
+    watch.versions = Versions {
+        current: Some(previous()),
+        previous: Some(target()),
+        status: Some(lamplighter_core::rollout::RowStatus::Success),
+        updated_at: Some(odd(0)),
+        rollout: Some(rollout_id(16)),
+    };
+    store.commit(Fence::Person, &placed, &recovery).await.unwrap();
+}
+
+#[tokio::test]
+async fn updating_one_service_costs_at_most_forty_write_units() {
+    const SERVICES: u32 = 100;
+    let store = table().await;
+    let name = service_name(3);
+    seasoned(&store, &name).await;
+    for busy in 10..14 {
+        add(&store, &service_name(busy)).await;
+    }
+    let before = store.ledger().total();
+    assert_eq!(start(&store, 17, SERVICES).await, Commit::Done { added: 0 });
+    let started = store.ledger().total().since(&before).write_units;
+    let rows_each = started / f64::from(SERVICES);
+
+    // Four others are under way, so the head is as large as it gets.
+    for busy in 10..14 {
+        let head = the_head(&store, 17).await;
+        moved(&store, &service_name(busy), |placed| {
+            intent(placed, &head, busy, UpdateStep::CheckOut, odd(10))
+        })
+        .await;
+    }
+    let head = the_head(&store, 17).await;
+    let step = |step, now: Moment| {
+        let head = head.clone();
+        move |placed: &Placed| intent(placed, &head, 3, step, now)
+    };
+    let begin = moved(&store, &name, step(UpdateStep::CheckOut, odd(11))).await;
+    let install = moved(&store, &name, step(UpdateStep::Install, odd(12))).await;
+    let restart = moved(&store, &name, step(UpdateStep::Restart, odd(13))).await;
+    let head = the_head(&store, 17).await;
+    let verdict = moved(&store, &name, |placed| verdict(placed, &head, odd(20))).await;
+
+    let all = rows_each + begin + install + restart + verdict;
+    let counted = format!("start {rows_each}, {begin} + {install} + {restart} + {verdict} = {all}");
+    assert!(begin <= 10.0, "begin: {counted}");
+    assert!(install <= 8.0 && restart <= 8.0, "intents: {counted}");
+    assert!(verdict <= 10.0, "verdict: {counted}");
+    assert!(all <= 40.0, "all: {counted}");
+    assert!(all >= 30.0, "fewer items than there are cannot have been written: {counted}");
 }
 
 #[tokio::test]
