@@ -6,6 +6,7 @@ use super::Candidate;
 use crate::breaker::Breaker;
 use crate::moment::Moment;
 use crate::name::{HostAddress, ServiceId};
+use crate::rollout::RowStatus;
 use crate::spec::{Lifecycle, ServiceSpec};
 use crate::update::Update;
 use crate::version::Version;
@@ -86,9 +87,12 @@ fn by_lifecycle(lifecycle: Lifecycle) -> Option<&'static str> {
     }
 }
 
-/// True of a service that was last seen to run the target. Whether it still does, its host says when its turn comes.
+/// True of a service that was last seen to run the target. Whether it still does, its host says when its turn comes. What
+/// an update left that failed both ways is not what was last seen.
 fn by_version(watch: &Watch, target: &Version) -> Option<(Ground, String)> {
-    let runs_it = watch.versions.current.as_ref() == Some(target) && watch.update.is_none();
+    let versions = &watch.versions;
+    let is_certain = watch.update.is_none() && versions.status != Some(RowStatus::Failed);
+    let runs_it = is_certain && versions.current.as_ref() == Some(target);
     runs_it.then(|| (Ground::RunsIt, format!("it runs `{}` already", target.short())))
 }
 
@@ -104,7 +108,8 @@ fn by_hand(watch: &Watch, now: Moment) -> Option<(Ground, String)> {
         return Some((Ground::Updating, because));
     }
     if let Some(why) = &watch.needs_human {
-        return Some((Ground::NeedsHuman, format!("a person must look at it first: {why}")));
+        let way_out = format!("a person must mend it, then `lamplighter breaker reset {}`", watch.service);
+        return Some((Ground::NeedsHuman, format!("{way_out}: {why}")));
     }
     let hold = watch.hold.as_ref().filter(|hold| hold.is_in_force(now))?;
     let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
@@ -143,8 +148,8 @@ type Checkout<'a> = (&'a HostAddress, &'a str);
 
 fn checkout(spec: &ServiceSpec) -> Option<Checkout<'_>> {
     match spec.update.as_ref()? {
-        Update::Git(git) => Some((&spec.address, &git.dir)),
-        Update::Docker(docker) => Some((&spec.address, &docker.dir)),
+        Update::Git(git) => Some((&spec.address, git.dir.trim_end_matches('/'))),
+        Update::Docker(docker) => Some((&spec.address, docker.dir.trim_end_matches('/'))),
         // Where own steps run is not what they change.
         Update::Own(_) => None,
     }

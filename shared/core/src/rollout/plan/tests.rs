@@ -290,7 +290,7 @@ fn a_service_is_left_alone_for_a_reason() {
         ),
         (
             Box::new(|lamp| lamp.watch.needs_human = Some("the way back failed".to_owned())),
-            "a person must look at it first: the way back failed",
+            "a person must mend it, then `lamplighter breaker reset vps-001`: the way back failed",
         ),
         (Box::new(|lamp| lamp.watch.versions.current = Some(version(COMMIT))), "it runs `1a2b3c4` already"),
         (Box::new(|lamp| lamp.watch.attempt = Some(attempt.clone())), "a restart of it is under way"),
@@ -316,6 +316,15 @@ fn a_service_is_left_alone_for_a_reason() {
         assert_eq!(ids(&plan), ["vps-002"]);
     }
     assert_eq!(plan(&lamps(2)).skipped, []);
+}
+
+#[test]
+fn what_failed_both_ways_is_not_taken_for_what_it_ran_before() {
+    let mut fleet = lamps(1);
+    fleet[0].watch.versions.current = Some(version(COMMIT));
+    assert!(planned(&fleet, &Options::default()).is_err(), "it runs the target already");
+    fleet[0].watch.versions.status = Some(crate::rollout::RowStatus::Failed);
+    assert_eq!(ids(&plan(&fleet)), ["vps-001"], "a rollout of the old version may mend it");
 }
 
 #[test]
@@ -355,6 +364,11 @@ fn two_services_never_share_what_is_updated() {
         plan.skipped[0].because,
         "`/home/rachel/rachel` on its host is updated with `vps-001`; give it a directory of its own, or let the `restart` of `vps-001` restart both"
     );
+    fleet[1].spec = spec(
+        "vps-002",
+        json!({ "address": "vps-001.example.com", "update": { "dir": "/home/rachel/rachel/" } }),
+    );
+    assert_eq!(self::plan(&fleet).skipped.len(), 1, "the same directory by another spelling");
     fleet[0].watch.status = Status::Down;
     assert_eq!(ids(&self::plan(&fleet)), ["vps-003"], "not even while the other one cannot be updated");
     fleet[0].spec.lifecycle = Lifecycle::Retired;
