@@ -103,13 +103,19 @@ impl Env {
     /// Carries out what a committed decision asks of this process: rings bells and shows live events.
     /// The rest of its effects were written down with it.
     pub(crate) fn act_on(&self, decision: &Decision) {
-        for effect in &decision.effects {
+        self.carry_out(&decision.effects);
+    }
+
+    /// Carries out committed effects, as [`Env::act_on`] does.
+    pub(crate) fn carry_out(&self, effects: &[Effect]) {
+        for effect in effects {
             match effect {
                 Effect::OpenStep(_) => self.recover_bell.ring(),
                 Effect::Tell(_) => self.courier_bell.ring(),
                 // Nobody may be listening; the table has the event all the same.
                 Effect::Publish(event) => drop(self.live.send(LiveRow { event: event.clone() })),
-                Effect::CloseStep(_) | Effect::Record(_) | Effect::Stray(_) | Effect::Found(_) => {}
+                Effect::Stray(_) => self.advance_bell.ring(),
+                Effect::CloseStep(_) | Effect::Record(_) | Effect::Found(_) => {}
             }
         }
     }

@@ -8,12 +8,14 @@ use lamplighter_core::Moment;
 use lamplighter_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Delivered, Env, Recovered, Swept, deliver, health, recover, sweep};
+use crate::{Advanced, Delivered, Env, Recovered, Swept, advance, deliver, health, recover, sweep};
 
 /// How often the sweep's loop gives a sign of life while it waits: half the watchdog interval of the unit that ships.
 const BEAT_EVERY: Duration = Duration::from_secs(30);
 /// How often `recover` looks for work that no bell announced: what another process committed, or this one before a crash.
 const RECOVER_EVERY: Duration = Duration::from_secs(30);
+/// How often `advance` looks for work that no bell announced.
+const ADVANCE_EVERY: Duration = Duration::from_secs(30);
 /// How often the courier looks for work that no bell announced.
 const DELIVER_EVERY: Duration = Duration::from_secs(60);
 /// How often the health of the env is logged.
@@ -37,6 +39,7 @@ pub async fn run(env: &Env, stop: CancellationToken, beat: impl Fn(&str) + Send 
             // Each loop holds the SDK's large futures; boxed, they do not all lie on one stack.
             Box::pin(sweeping(env, &stop, &beat)),
             Box::pin(recovering(env, &stop)),
+            Box::pin(advancing(env, &stop)),
             Box::pin(delivering(env, &stop)),
             Box::pin(summing_up(env, &stop)),
             Box::pin(forgetting(env, &stop)),
@@ -164,6 +167,22 @@ async fn recovering(env: &Env, stop: &CancellationToken) {
             }
         };
         rest(env, stop, again, RECOVER_EVERY, env.recover_bell.rung()).await;
+    }
+}
+
+/// Carries rollouts on when the bell rings, when something is due, and now and then for what no bell announced.
+async fn advancing(env: &Env, stop: &CancellationToken) {
+    while !stop.is_cancelled() {
+        let again = match advance(env, || stop.is_cancelled()).await {
+            Ok(Advanced::Rested { next }) => next,
+            Ok(Advanced::Held { until }) => Some(until),
+            Err(error) => {
+                log_failure(env, "advance", &error);
+                wait(stop, AFTER_FAILURE).await;
+                continue;
+            }
+        };
+        rest(env, stop, again, ADVANCE_EVERY, env.advance_bell.rung()).await;
     }
 }
 

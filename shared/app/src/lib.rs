@@ -4,6 +4,7 @@
 //! same thing, a reason to look: no state travels in an event, so a lost or doubled one is harmless.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod advance;
 mod bell;
 mod clock;
 mod deliver;
@@ -15,8 +16,10 @@ mod hosts;
 pub mod people;
 mod post;
 mod recover;
+pub mod rollouts;
 mod sweep;
 
+pub use advance::{Advanced, advance};
 pub use bell::Bell;
 pub use clock::Clock;
 pub use deliver::{Delivered, deliver};
