@@ -5,13 +5,14 @@
 
 use std::time::Duration;
 
-use lamplighter_core::ServiceId;
 use lamplighter_core::decision::{AuditEntry, Decision};
 use lamplighter_core::hold::{Hold, MAX_REASON_CHARS};
 use lamplighter_core::recovery::{self, Case, RestartRefused};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::sight::{Look, one_line};
+use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::sweep::{Turn, turn};
+use lamplighter_core::{Moment, RolloutId, ServiceId};
 use lamplighter_store::{Commit, Fence, Placed, Store, StoreError, Verb};
 use tokio::time::Instant;
 
@@ -31,6 +32,16 @@ pub enum Refused {
     /// A restart cannot be made now.
     #[error(transparent)]
     Restart(#[from] RestartRefused),
+    /// A rollout has it.
+    #[error(
+        "`{service}` is being updated by rollout `{rollout}`; wait for that, or `lamplighter rollout abort {rollout}`"
+    )]
+    Updating {
+        /// The service.
+        service: ServiceId,
+        /// The rollout.
+        rollout: RolloutId,
+    },
     /// The request itself makes no sense.
     #[error("{0}")]
     Invalid(String),
@@ -47,7 +58,11 @@ pub enum Refused {
 /// # Errors
 /// [`Refused`] says why not.
 pub async fn restart(env: &Env, id: &ServiceId, by: &str) -> Result<Placed, Refused> {
-    change(env, id, |case, placed| Ok(recovery::ask_restart(case, &placed.watch, by)?)).await
+    change(env, id, |case, placed| {
+        must_not_be_updating(placed, case.now)?;
+        Ok(recovery::ask_restart(case, &placed.watch, by)?)
+    })
+    .await
 }
 
 /// Puts a hold on a service: automation leaves it alone until the hold ends.
@@ -71,6 +86,7 @@ pub async fn hold(
         ));
     }
     change(env, id, |case, placed| {
+        must_not_be_updating(placed, case.now)?;
         let hold = Hold {
             by: by.to_owned(),
             reason: reason.clone(),
@@ -160,6 +176,32 @@ pub async fn go_on(env: &Env, by: &str) -> Result<(), Refused> {
         }
     }
     Err(Refused::Invalid("the blindness guard keeps changing; try again in a moment".to_owned()))
+}
+
+/// Refuses a spec that would pull the ground from under the rollout that has the service: it would be looked at, updated
+/// or brought back in another way, or in another place, than what was begun. Whatever else a spec says may change.
+///
+/// # Errors
+/// [`Refused::Updating`] names the rollout.
+pub fn may_become(placed: &Placed, next: &ServiceSpec, now: Moment) -> Result<(), Refused> {
+    let before = &placed.spec;
+    let same_ground = before.address == next.address
+        && before.transport == next.transport
+        && before.user == next.user
+        && before.key == next.key
+        && before.check == next.check
+        && before.restart == next.restart
+        && before.update == next.update;
+    if same_ground { Ok(()) } else { must_not_be_updating(placed, now) }
+}
+
+fn must_not_be_updating(placed: &Placed, now: Moment) -> Result<(), Refused> {
+    match placed.watch.update.as_ref().filter(|update| update.is_in_force(now)) {
+        Some(update) => {
+            Err(Refused::Updating { service: placed.spec.id.clone(), rollout: update.rollout.clone() })
+        }
+        None => Ok(()),
+    }
 }
 
 async fn find(env: &Env, id: &ServiceId) -> Result<Placed, Refused> {

@@ -26,6 +26,7 @@ mod operation;
 mod precondition;
 mod problem;
 mod query;
+mod rollouts;
 mod router;
 mod secret;
 mod services;

@@ -13,10 +13,12 @@ const ABOUT: &str = "Looks after a fleet of small servers: sweeps it, restarts w
                      with a `hint`. Lists answer `{items, next}`; send `next` back as `after`.";
 
 /// The groups of operations, in the order they are shown.
-const TAGS: [(&str, &str); 10] = [
+const TAGS: [(&str, &str); 12] = [
     ("services", "The fleet: what a person says of each service, and how it is."),
     ("actions", "What a person asks of one service."),
     ("sweeps", "Passes over the whole fleet."),
+    ("rollouts", "A commit's journey over the services of an app, stage by stage, and back where it does harm."),
+    ("hooks", "Where pushes come in, and what became of them."),
     ("events", "What happened."),
     ("settings", "What a person says of the whole env."),
     ("health", "How the env is, and what it costs."),
@@ -79,9 +81,12 @@ fn operation(row: &Operation) -> Value {
 fn parameters(row: &Operation) -> Vec<Value> {
     let in_path =
         row.path.split('/').filter_map(|part| part.strip_prefix('{')?.strip_suffix('}')).map(|name| {
-            let (says, example) = match name {
-                "env" => ("The environment.", "prod"),
-                "id" => ("The service.", "vps-001"),
+            let (says, example) = match (name, row.tag) {
+                ("env", _) => ("The environment.", "prod"),
+                ("hook", _) => ("The hook.", "deploy"),
+                ("id", "rollouts") => ("The rollout.", "rachel8-17"),
+                ("id", "hooks") => ("The delivery, as its sender calls it.", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+                ("id", _) => ("The service.", "vps-001"),
                 _ => ("The token's name.", "ada"),
             };
             json!({

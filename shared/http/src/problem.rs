@@ -238,6 +238,10 @@ impl From<Refused> for Problem {
             Refused::Restart(_) => {
                 Problem::conflict(detail, "`GET …/why` says what the service is waiting for")
             }
+            Refused::Updating { rollout, .. } => {
+                let hint = format!("`GET …/rollouts/{rollout}` shows how far it is");
+                Problem::conflict(detail, hint)
+            }
             Refused::Invalid(_) => Problem::bad(detail, "correct the request and send it again"),
             Refused::Busy(_) => Problem::conflict(detail, "try again in a moment").retry_after(1),
             Refused::Store(error) => error.into(),

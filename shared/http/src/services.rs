@@ -2,6 +2,7 @@
 
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::routing::{delete, get, patch, put};
+use lamplighter_app::people::may_become;
 use lamplighter_core::ServiceId;
 use lamplighter_core::decision::AuditEntry;
 use lamplighter_core::spec::{ServiceSpec, Transport};
@@ -184,8 +185,11 @@ async fn replace(visit: Visit, Id(id): Id, headers: HeaderMap, body: Body) -> Re
     let spec: ServiceSpec = body.read()?;
     must_fit(&id, &spec)?;
     let mut expected = expectation(&visit, &id, &headers).await?;
+    let there = visit.store().load_service(&id).await?;
+    if let Some(placed) = &there {
+        may_become(placed, &spec, visit.now())?;
+    }
     if spec.transport == Transport::Local && !visit.home.local_allowed {
-        let there = visit.store().load_service(&id).await?;
         may_be_local(&visit, &spec, there.as_ref().map(|placed| &placed.spec))?;
         if let (Expected::Any, Some(placed)) = (expected, there) {
             // It must still be the local service that was seen.
@@ -210,6 +214,7 @@ async fn change(visit: Visit, Id(id): Id, headers: HeaderMap, body: Body) -> Rep
         let spec = patched(&placed.spec, patch.clone())?;
         must_fit(&id, &spec)?;
         may_be_local(&visit, &spec, Some(&placed.spec))?;
+        may_become(&placed, &spec, visit.now())?;
         let expected = Expected::Version(placed.spec_version);
         match visit.store().put_service(&spec, expected, visit.now()).await? {
             // Somebody else was faster: the patch is applied to what they wrote.

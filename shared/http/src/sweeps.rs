@@ -80,9 +80,11 @@ async fn start(work: Work) -> Response {
         if order.go_on {
             people::go_on(&visit.env, visit.by()).await.map_err(|refused| match refused {
                 Refused::Invalid(detail) => Problem::conflict(detail, "leave `go_on` out to sweep now"),
-                Refused::NoSuchService(_) | Refused::Restart(_) | Refused::Busy(_) | Refused::Store(_) => {
-                    refused.into()
-                }
+                Refused::NoSuchService(_)
+                | Refused::Restart(_)
+                | Refused::Updating { .. }
+                | Refused::Busy(_)
+                | Refused::Store(_) => refused.into(),
             })?;
         }
         let last = lamplighter_app::health(&visit.env).await?.last_sweep.map(|report| report.tick);

@@ -4,7 +4,10 @@ use lamplighter_core::breaker::Breaker;
 use lamplighter_core::hold::Hold;
 use lamplighter_core::spec::{Lifecycle, ServiceSpec};
 use lamplighter_core::watch::{Status, Watch};
-use lamplighter_core::{AppName, EnvName, HostAddress, Mailbox, Moment, ServiceId};
+use lamplighter_core::rollout::RowStatus;
+use lamplighter_core::{
+    AppName, EnvName, HostAddress, Mailbox, Moment, RolloutId, ServiceId, Version,
+};
 use lamplighter_store::{Placed, ShardSummary};
 use serde::Serialize;
 
@@ -28,6 +31,7 @@ pub(crate) struct ServiceView {
     last_notified_down_at: Option<Moment>,
     last_notified_up_at: Option<Moment>,
     last_error: Option<String>,
+    needs_human: Option<String>,
     lifecycle: Lifecycle,
     held: Option<Hold>,
     totals: TotalsView,
@@ -48,14 +52,15 @@ pub(crate) struct BreakerView {
     until: Option<Moment>,
 }
 
-/// Which commit runs; nothing is known of that before a rollout.
-#[derive(Debug, Default, Serialize)]
+/// Which version runs; nothing is known of that before a rollout.
+#[derive(Debug, Serialize)]
 struct VersionView {
-    current: Option<String>,
-    target: Option<String>,
-    previous: Option<String>,
-    status: Option<String>,
+    current: Option<Version>,
+    target: Option<Version>,
+    previous: Option<Version>,
+    status: Option<RowStatus>,
     updated_at: Option<Moment>,
+    rollout: Option<RolloutId>,
 }
 
 #[derive(Debug, Serialize)]
@@ -80,6 +85,21 @@ impl BreakerView {
     }
 }
 
+impl VersionView {
+    fn of(watch: &Watch) -> Self {
+        let versions = &watch.versions;
+        let update = watch.update.as_deref();
+        Self {
+            current: versions.current.clone(),
+            target: update.map(|update| update.target.clone()),
+            previous: versions.previous.clone(),
+            status: update.map(|_| RowStatus::Updating).or(versions.status),
+            updated_at: versions.updated_at,
+            rollout: update.map(|update| update.rollout.clone()).or_else(|| versions.rollout.clone()),
+        }
+    }
+}
+
 impl ServiceView {
     /// A service in a list.
     pub(crate) fn of(env: &EnvName, placed: &Placed, shard: Option<&ShardSummary>) -> Self {
@@ -98,7 +118,7 @@ impl ServiceView {
             because: watch.because.clone(),
             since: watch.since,
             breaker: BreakerView::of(&watch.breaker),
-            version: VersionView::default(),
+            version: VersionView::of(watch),
             last_check_at: swept.max(last_healthy_at).max(watch.last_failure_at),
             last_healthy_at,
             last_failure_at: watch.last_failure_at,
@@ -106,6 +126,7 @@ impl ServiceView {
             last_notified_down_at: watch.last_notified_down_at,
             last_notified_up_at: watch.last_notified_up_at,
             last_error: watch.last_error.clone(),
+            needs_human: watch.needs_human.clone(),
             lifecycle: spec.lifecycle,
             held: watch.hold.clone(),
             totals: totals(watch, checks),
