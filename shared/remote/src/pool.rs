@@ -104,12 +104,22 @@ impl Connections {
         }
     }
 
-    /// An open channel to the host of `spec`. Connects at most for `connect_limit`; a kept connection that turns out
-    /// to be dead is replaced once. Nothing has been asked of the host's shell when this returns.
+    /// An open channel to the host of `spec`. Connects at most for its policy's `connect_limit`; a kept connection that
+    /// turns out to be dead is replaced once. Nothing has been asked of the host's shell when this returns.
     pub(crate) async fn line(
         &self,
         spec: &ServiceSpec,
         deadline: Deadline,
+    ) -> Result<Line, Fault<UnreachableKind>> {
+        self.line_within(spec, deadline, spec.policy.connect_limit).await
+    }
+
+    /// An open channel, as [`Connections::line`] opens it, with a limit of its own for connecting.
+    pub(crate) async fn line_within(
+        &self,
+        spec: &ServiceSpec,
+        deadline: Deadline,
+        connect_limit: Duration,
     ) -> Result<Line, Fault<UnreachableKind>> {
         let (Some(user), Some(key)) = (&spec.user, &spec.key) else {
             return Err(Fault::new(
@@ -118,7 +128,7 @@ impl Connections {
             ));
         };
         let trust = self.trusts.of(spec)?;
-        let connected_by = deadline.clipped_to(spec.policy.connect_limit);
+        let connected_by = deadline.clipped_to(connect_limit);
         let to = Destination {
             address: spec.address.clone(),
             user: user.clone(),

@@ -38,7 +38,7 @@ impl Unlimited {
     }
 
     /// Warns, once a host, if the script remarked that it had nothing to hold the restart to its limit.
-    fn warn_if_remarked(&self, output: &Output, nonce: &str, host: &HostAddress) {
+    pub(crate) fn warn_if_remarked(&self, output: &Output, nonce: &str, host: &HostAddress) {
         if lacks_timeout(output, nonce) && self.note(host) {
             tracing::warn!(
                 %host,
@@ -183,7 +183,7 @@ impl LastWord {
 }
 
 /// What a failed restart means, and what to do.
-fn failure(spec: &ServiceSpec, status: u32, complaint: &str, limit_secs: u64) -> String {
+pub(crate) fn failure(spec: &ServiceSpec, status: u32, complaint: &str, limit_secs: u64) -> String {
     // `timeout` says 124 when it had to end the command, and 137 when it had to kill it.
     if matches!(status, 124 | 137) {
         return format!("killed after {limit_secs} s");
@@ -209,7 +209,7 @@ fn failure(spec: &ServiceSpec, status: u32, complaint: &str, limit_secs: u64) ->
 }
 
 /// Why a script that ended left no verdict.
-fn silence(output: &Output) -> Fault<UnreachableKind> {
+pub(crate) fn silence(output: &Output) -> Fault<UnreachableKind> {
     match output.status() {
         Ok(status) => {
             let detail =

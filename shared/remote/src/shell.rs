@@ -4,12 +4,18 @@
 //! all the same. It is POSIX sh, run by `sh -c` whatever the login's own shell may be. Quotes are quoted without
 //! backslashes, which some login shells read differently inside of quotes.
 
+mod compose;
+mod git;
 mod guard;
+mod question;
+mod step;
 
 use lamplighter_core::name::{ContainerName, UnitName};
 use lamplighter_core::spec::{Check, Command, Restart, ServiceSpec};
 
 pub(crate) use guard::guarded_restart;
+pub(crate) use question::{resolving, standing};
+pub(crate) use step::guarded_step;
 
 /// Lines of a service's own log that are fetched when it is not up.
 const LOG_LINES: u32 = 10;
@@ -19,6 +25,18 @@ pub(crate) const SECTION: &str = "--- lamplighter ---";
 pub(crate) const LOCK_WAIT_SECS: u64 = 5;
 /// After the limit's polite signal, how long until the one that cannot be refused, in seconds.
 pub(crate) const KILL_AFTER_SECS: u64 = 5;
+
+/// Makes one printable line of what a program said: `clean` of all of it, `complaint` of what matters in it. An error's own
+/// line says more than what stands around it; where no line calls itself one, the last do.
+const CLEANING: &str = "\
+clean() { tr '\\n\\t' '  ' | tr -cd '[:print:]' | cut -c 1-\"${1:-300}\"; }
+complaint() {
+  said=$(head -c 65536 | grep . | grep -v '^sudo: unable to resolve host')
+  words=$(printf '%s\\n' \"$said\" | grep -i -E -A 2 '^ *(fatal|error|npm err)' | head -n 3 | clean)
+  [ -n \"$words\" ] || words=$(printf '%s\\n' \"$said\" | tail -n 2 | clean)
+  printf '%s\\n' \"$words\"
+}
+";
 
 /// What says which run of a service is there.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -108,8 +108,8 @@ usable() { [ -n \"$1\" ] && [ -d \"$1\" ] && [ ! -L \"$1\" ] && [ -O \"$1\" ]; }
 for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
   [ -n \"$dir\" ] && mkdir -p \"$dir\" 2>/dev/null
   usable \"$dir\" && chmod 700 \"$dir\" 2>/dev/null || continue
-  ( echo try >\"$dir/try.$$\" ) 2>/dev/null && tried=0 || tried=1
-  rm -f \"$dir/try.$$\" 2>/dev/null
+  ( echo try >\"$dir/+try.$$\" ) 2>/dev/null && tried=0 || tried=1
+  rm -f \"$dir/+try.$$\" 2>/dev/null
   [ \"$tried\" = 0 ] || continue
   home=$dir
   break
@@ -154,7 +154,7 @@ done
 [ \"$seen\" -eq \"$action\" ] && repeated
 [ \"$seen\" -gt \"$action\" ] && stop refused overtaken \"$seen\"
 if [ -n \"$home\" ]; then
-  next=$home/$record.$$
+  next=$home/+record.$$
   if echo \"$action\" 2>/dev/null >\"$next\"; then
     sync \"$next\" 2>/dev/null
     if mv -f \"$next\" \"$home/$record\" 2>/dev/null; then number=1; sync \"$home\" 2>/dev/null; fi
@@ -189,15 +189,15 @@ exec \"$@\" 9<&-'
 run() {
   group=
   if command -v timeout >/dev/null 2>&1; then
-    [ -z \"$home\" ] || group=$home/group.$$
+    [ -z \"$home\" ] || group=$home/+group.$$
     set -- timeout -k \"$grace\" \"$limit\" sh -c \"$inner\" sh \"$mask\" \"$locale\" \"$group\" \"$@\"
   else
     printf '%s\\n' \"lamplighter-remark $nonce no-timeout\"
     set -- sh -c \"$inner\" sh \"$mask\" \"$locale\" '' \"$@\"
   fi
-  pipe=$home/pipe.$$
+  pipe=$home/+pipe.$$
   if [ -n \"$home\" ] && mkfifo \"$pipe\" 2>/dev/null; then
-    kept=$home/said.$$
+    kept=$home/+said.$$
     { head -c \"$keeps\"; exec cat >/dev/null; } <\"$pipe\" >\"$kept\" 2>/dev/null 9<&- &
     reader=$!
     \"$@\" >\"$pipe\" 2>&1 </dev/null

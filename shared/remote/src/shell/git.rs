@@ -1,0 +1,268 @@
+//! A git checkout on a host: what is there, what its remote has, and how it is brought to another commit.
+//!
+//! The checkout is the host's own: its credentials, its filters, its configuration serve. What could run something of the
+//! repository's, hooks and the file system monitor, is off, and nobody is asked for a password.
+
+use lamplighter_core::update::{GitUpdate, Wanted, Way};
+
+use super::quoted;
+
+/// Seconds a question to a checkout may take: a status of a large tree on a slow disk.
+const LOCAL_SECS: u64 = 20;
+/// Seconds a check-out gets at least, however long the fetch before it took.
+const LEAST_CHECK_OUT_SECS: u64 = 10;
+
+/// Goes to the checkout and makes the words that all git scripts speak. Leans on `refuse` and `clean`.
+fn entered(git: &GitUpdate) -> String {
+    format!(
+        "place={dir}\nbranch={branch}\nlocal={LOCAL_SECS}\nwords={words}\n{ENTER}",
+        dir = quoted(&git.dir),
+        branch = quoted(&git.branch),
+        words = quoted(WORDS),
+    )
+}
+
+/// `quick` holds questions to the checkout alone to a limit. A repository around the checkout is never taken for it, and
+/// the environment of a login that sits in another one does not count.
+const ENTER: &str = "\
+cd \"$place\" 2>/dev/null || refuse no-dir
+[ -e .git ] || refuse no-checkout
+command -v git >/dev/null 2>&1 || refuse no-git
+here=$(pwd -P)
+eval \"$words\"
+alone
+quick=
+command -v timeout >/dev/null 2>&1 && quick=\"timeout -k 5 $local\"
+gitdir=$(g rev-parse --absolute-git-dir 2>/dev/null) && head=$(g rev-parse --verify 'HEAD^{commit}' 2>/dev/null) \\
+  || refuse git \"$(g rev-parse --verify 'HEAD^{commit}' 2>&1 | complaint)\"
+half=$gitdir/lamplighter-half
+leavings=$gitdir/lamplighter-leavings
+";
+
+/// Spoken by the script itself and by what it runs under its limit. `fetch` brings a commit into the object store: by its
+/// branch, which every remote serves, then by its hash; it fails with 3 if the remote answered and does not have it.
+const WORDS: &str = "\
+alone() {
+  unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE
+  export LC_ALL=C GIT_TERMINAL_PROMPT=0 GIT_OPTIONAL_LOCKS=0 SSH_ASKPASS=false SSH_ASKPASS_REQUIRE=force
+  export GIT_CEILING_DIRECTORIES=\"${here%/*}\"
+}
+g() {
+  $quick git -c core.hooksPath=/dev/null -c core.fsmonitor=false -c safe.directory=\"$here\" -c gc.auto=0 -c maintenance.auto=false \\
+    -c submodule.recurse=false -c fetch.recurseSubmodules=false -c advice.detachedHead=false -c color.ui=false \"$@\" 9<&-
+}
+has() { ( export GIT_NO_LAZY_FETCH=1; g cat-file -e \"$1\" 2>/dev/null ); }
+has_remote() { g config --get remote.origin.url >/dev/null 2>&1; }
+fetch() {
+  answered=0
+  g fetch --no-tags origin \"+refs/heads/$branch:refs/remotes/origin/$branch\" && answered=1
+  has \"$1^{commit}\" && return 0
+  g fetch --no-tags origin \"$1\" && has \"$1^{commit}\" && return 0
+  [ \"$answered\" = 1 ] || { g ls-remote origin HEAD >/dev/null 2>&1 && answered=1; }
+  [ \"$answered\" = 0 ] || return 3
+  return 4
+}
+submodules() {
+  has \"$1:.gitmodules\" || return 0
+  g submodule --quiet sync --recursive && g submodule --quiet update --init --recursive $2
+}
+changes() { g status --porcelain --untracked-files=no --ignore-submodules=untracked; }
+sum_of_changes() {
+  { g rev-parse HEAD; g diff HEAD --no-ext-diff --no-textconv --no-color --binary --ignore-submodules=untracked; } 2>/dev/null | g hash-object --stdin
+}
+noted() { [ -f \"$leavings\" ] && read -r sum <\"$leavings\" && [ -n \"$sum\" ] && [ \"$sum\" = \"$(sum_of_changes)\" ]; }
+named() { printf '%s\\n' \"$(printf '%s\\n' \"$1\" | grep -c .) $(printf '%s\\n' \"$1\" | cut -c 4- | head -n 3 | clean 200)\"; }
+under_way() {
+  for sign in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
+    [ -e \"$gitdir/$sign\" ] && { echo \"$sign\"; return 0; }
+  done
+  return 1
+}
+";
+
+/// Asks what is checked out, and what would stand in the way of an update.
+pub(super) fn standing(git: &GitUpdate) -> String {
+    format!("{}{STANDING}", entered(git))
+}
+
+const STANDING: &str = "\
+say version \"$head\"
+if sign=$(under_way); then
+  say obstacle under-way \"$sign\"
+elif ! changed=$(changes 2>/dev/null); then
+  say obstacle git \"$(changes 2>&1 | complaint)\"
+elif [ -n \"$changed\" ] && [ -f \"$half\" ]; then
+  say obstacle half
+elif [ -n \"$changed\" ] && ! noted; then
+  say obstacle dirty \"$(named \"$changed\")\"
+elif ! has_remote; then
+  say obstacle no-remote
+fi
+";
+
+/// Asks the checkout's own remote for what is wanted, and brings a commit that is not there yet into the object store,
+/// which changes no file of the tree.
+pub(super) fn resolving(git: &GitUpdate, wanted: &Wanted) -> String {
+    let (wanted, question) = match wanted {
+        Wanted::Branch(branch) => (branch.as_str(), ASK_BRANCH),
+        Wanted::Version(version) => (version.as_str(), ASK_VERSION),
+    };
+    format!("{}wanted={}\n{question}", entered(git), quoted(wanted))
+}
+
+const ASK_BRANCH: &str = "\
+has_remote || refuse no-remote
+quick=
+said=$(g ls-remote --exit-code origin \"refs/heads/$wanted\" 2>&1)
+case $? in
+  0) say version \"$(printf '%s\\n' \"$said\" | grep -E '^[0-9a-f]{40,64}[[:space:]]refs/heads/' | head -n 1 | cut -f 1)\" ;;
+  2) say unknown no-branch ;;
+  *) refuse silent-remote \"$(printf '%s\\n' \"$said\" | complaint)\" ;;
+esac
+";
+
+const ASK_VERSION: &str = "\
+if ! has \"$wanted^{commit}\"; then
+  has_remote || refuse no-remote
+  quick=
+  said=$(fetch \"$wanted\" 2>&1)
+  case $? in
+    0) ;;
+    3) say unknown no-commit; say end; exit 0 ;;
+    *) refuse silent-remote \"$(printf '%s\\n' \"$said\" | complaint)\" ;;
+  esac
+fi
+say version \"$wanted\"
+";
+
+/// After a command of an update: notes what it changed in tracked files, a lock file say. The next update would else take
+/// it for somebody's work.
+pub(super) fn note_leavings(git: &GitUpdate) -> String {
+    format!("( refuse() {{ exit 0; }}\n{}{NOTE_LEAVINGS})\n", entered(git))
+}
+
+const NOTE_LEAVINGS: &str = "\
+[ \"$ended\" = 0 ] || exit 0
+if [ -n \"$(changes 2>/dev/null)\" ]; then
+  sum_of_changes >\"$leavings.next\" 2>/dev/null && mv -f \"$leavings.next\" \"$leavings\" 2>/dev/null
+else
+  rm -f \"$leavings\"
+fi
+";
+
+/// Checks a commit out. Leans on the whole guard.
+pub(super) fn check_out(git: &GitUpdate, way: Way) -> String {
+    let steps = match way {
+        Way::Forward => [LOCKS, FORWARD, FETCH_FIRST, CHANGE_FORWARD],
+        Way::Back => [LOCKS, BACK, FETCH_FIRST, CHANGE_BACK],
+    };
+    format!("least={LEAST_CHECK_OUT_SECS}\n{}{}", entered(git), steps.concat())
+}
+
+/// Lock files of a git that was killed stand in the way of every other. They go only while we hold the host's lock and no
+/// git is at work in the checkout.
+const LOCKS: &str = "\
+at_work() {
+  for process in /proc/[0-9]*; do
+    { read -r name <\"$process/comm\"; } 2>/dev/null || continue
+    case $name in git|git-*) ;; *) continue ;; esac
+    case $(readlink \"$process/cwd\" 2>/dev/null)/ in \"$here\"/*) return 0 ;; esac
+  done
+  return 1
+}
+clear_locks() {
+  common=$(g rev-parse --git-common-dir 2>/dev/null)
+  [ -d \"$gitdir/modules\" ] && inner=$(find \"$gitdir/modules\" -name index.lock -o -name HEAD.lock -o -name shallow.lock 2>/dev/null) || inner=
+  old_ifs=$IFS
+  IFS='
+'
+  for file in \"$gitdir/index.lock\" \"$gitdir/HEAD.lock\" \"$common/packed-refs.lock\" \"$common/shallow.lock\" \"$common/config.lock\" \"$common/refs/remotes/origin/$branch.lock\" $inner; do
+    [ -e \"$file\" ] || continue
+    if at_work; then IFS=$old_ifs; return 1; fi
+    [ \"$lock\" = 1 ] && rm -f \"$file\" && remark removed \"${file##*/}\"
+  done
+  IFS=$old_ifs
+}
+clear_locks || refuse at-work
+";
+
+/// Everything that must be so before the tree is touched. What a cut-off check-out of our own left is no person's work.
+const FORWARD: &str = "\
+force= made=
+[ ! -f \"$half\" ] || { resumed=1; force=--force; }
+if [ -z \"$resumed\" ]; then
+  sign=$(under_way) && refuse under-way \"$sign\"
+  [ \"$head\" = \"$previous\" ] || [ \"$head\" = \"$target\" ] || refuse moved \"$head\"
+  before=$(changes 2>/dev/null) || refuse git \"$(changes 2>&1 | complaint)\"
+  if [ -n \"$before\" ]; then noted || refuse dirty \"$(named \"$before\")\"; force=--force; fi
+fi
+wanted=$target
+";
+
+/// The way back needs no remote: what was there is there still. What a cut-off check-out had written is taken away with it,
+/// by way of the index.
+const BACK: &str = "\
+resumed=1 force=--force made=
+{ read -r made <\"$half\"; } 2>/dev/null
+case $made in *[!0-9a-f]*) made= ;; esac
+wanted=$previous
+";
+
+/// Only what is not there is fetched. No file of the tree is changed by it.
+const FETCH_FIRST: &str = "\
+export place branch here wanted force made
+began=$(date +%s)
+if ! has \"$wanted^{commit}\"; then
+  has_remote || refuse no-remote
+  run sh -c \"$words\"'
+alone
+quick=
+fetch \"$wanted\"'
+  [ \"$ended\" = 0 ] || clear_locks
+  case $ended in
+    0) ;;
+    3) refuse no-commit ;;
+    124|137) refuse slow-remote \"$limit\" ;;
+    *) refuse silent-remote \"$(complaint <\"$kept\")\" ;;
+  esac
+  [ \"$kept\" = /dev/null ] || rm -f \"$kept\"
+fi
+took=$(($(date +%s) - began))
+[ \"$took\" -le 0 ] || limit=$((limit - took))
+[ \"$limit\" -ge \"$least\" ] || limit=$least
+";
+
+/// Git refuses as a whole what it can foresee, and says `Aborting`; nothing was changed then.
+const CHANGE_FORWARD: &str = "\
+echo \"$target\" 2>/dev/null >\"$half\" || refuse no-space \"$gitdir\"
+run sh -c \"$words\"'
+alone
+quick=
+g checkout --quiet $force --detach \"$wanted\" && submodules \"$wanted\" $force'
+clear_locks
+now=$(g rev-parse HEAD 2>/dev/null)
+if [ \"$ended\" = 0 ] && [ \"$now\" = \"$target\" ]; then
+  rm -f \"$half\" \"$leavings\"
+elif [ \"$ended\" = 0 ]; then
+  conclude broken elsewhere \"$now\"
+elif [ -z \"$resumed\" ] && [ \"$now\" = \"$head\" ] && grep -q '^Aborting' \"$kept\" && after=$(changes 2>/dev/null) && [ \"$after\" = \"$before\" ]; then
+  rm -f \"$half\"
+  refuse aborted \"$(complaint <\"$kept\")\"
+fi
+";
+
+const CHANGE_BACK: &str = "\
+{ echo \"$target\" >\"$half\"; } 2>/dev/null
+run sh -c \"$words\"'
+alone
+quick=
+[ -z \"$made\" ] || ! has \"$made^{tree}\" || g read-tree \"$made\"
+g checkout --quiet --force --detach \"$wanted\" && submodules \"$wanted\" --force'
+clear_locks
+now=$(g rev-parse HEAD 2>/dev/null)
+if [ \"$ended\" = 0 ] && [ \"$now\" = \"$previous\" ]; then
+  rm -f \"$half\" \"$leavings\"
+elif [ \"$ended\" = 0 ]; then
+  conclude broken elsewhere \"$now\"
+fi
+";
