@@ -4,6 +4,7 @@
 
 mod named;
 mod problem;
+mod wording;
 
 use std::time::Duration;
 

@@ -5,22 +5,14 @@ use reqwest::StatusCode;
 use reqwest::header::{HeaderMap, RETRY_AFTER};
 use serde::Deserialize;
 
+use super::wording;
 use crate::exit::{Exit, Failure};
 
 /// Most characters shown of one sentence of the server's.
 const MAX_SHOWN_CHARS: usize = 500;
 
-/// Hints of the server that speak of HTTP, and the same for somebody at a command line. Others are shown as they are.
-const IN_COMMANDS: [(&str, &str); 5] = [
-    ("`GET` the list of services to see their ids", "`lamplighter services` lists them"),
-    ("`GET …/why` says what the service is waiting for", "`lamplighter why ID` says what it waits for"),
-    ("`GET …/tokens` lists them", "`lamplighter token list` lists them"),
-    ("leave `go_on` out to sweep now", "`lamplighter sweep` without `--go-on` looks now"),
-    (
-        "send `Authorization: Bearer lamp_…` with a token of this env; `lamplighter token` makes one",
-        "check `--env`, and give the file of a token of this env with `--token-file`",
-    ),
-];
+/// Most reasons shown of one problem; the server lists at most ten.
+const MAX_REASONS: usize = 12;
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
@@ -28,6 +20,7 @@ struct Problem {
     title: Option<String>,
     detail: Option<String>,
     hint: Option<String>,
+    reasons: Vec<String>,
 }
 
 /// What an answer that is no success means.
@@ -40,11 +33,14 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> F
         _ => Exit::Failed,
     };
     let reason = status.canonical_reason().unwrap_or("an unknown status");
-    let said = match (problem.title, problem.detail) {
+    let mut said = match (problem.title, problem.detail) {
         (_, Some(detail)) => one_line(&detail, MAX_SHOWN_CHARS),
         (Some(title), None) => one_line(&title, MAX_SHOWN_CHARS),
         (None, None) => format!("the server answered {} {reason}", status.as_u16()),
     };
+    for reason in problem.reasons.iter().take(MAX_REASONS) {
+        said.push_str(&format!("\n  - {}", one_line(reason, MAX_SHOWN_CHARS)));
+    }
     let retry =
         headers.get(RETRY_AFTER).and_then(|value| value.to_str().ok()).filter(|value| value.len() <= 32);
     let usual = match status.as_u16() {
@@ -54,11 +50,6 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> F
         429 | 503 => retry.map(|wait| format!("try again in {wait} s")),
         _ => None,
     };
-    let hint = problem.hint.map(|hint| in_commands(&hint)).or(usual);
+    let hint = problem.hint.map(|hint| one_line(&wording::in_commands(&hint), MAX_SHOWN_CHARS)).or(usual);
     Failure { exit, what: said, hint }
-}
-
-fn in_commands(hint: &str) -> String {
-    let known = IN_COMMANDS.iter().find(|(theirs, _)| *theirs == hint);
-    known.map_or_else(|| one_line(hint, MAX_SHOWN_CHARS), |(_, ours)| (*ours).to_owned())
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use lamplighter_core::Version;
 use lamplighter_core::moment::Moment;
 use lamplighter_core::sight::one_line;
 use lamplighter_core::watch::Status;
@@ -60,7 +61,30 @@ fn row(service: &Value, now: Moment) -> Vec<String> {
             format!("{}, not looked at; {}", one_line(lifecycle, 20), cell("because", MAX_BECAUSE_CHARS))
         }
     };
-    vec![cell("id", 64), status(text(service, "status")), age, cell("address", 80), because]
+    vec![cell("id", 64), status(text(service, "status")), age, runs(service), cell("address", 80), because]
+}
+
+/// The app and the version that was last verified to run, as far as either is known: `shop@1a2b3c4`.
+fn runs(service: &Value) -> String {
+    let app = service.get("app").and_then(Value::as_str).map(|app| one_line(app, 64));
+    match (app, version(service)) {
+        (None, None) => "-".to_owned(),
+        (Some(app), None) => app,
+        (app, Some(version)) => format!("{}@{version}", app.unwrap_or_default()),
+    }
+}
+
+/// The version a service runs, short: `9f8e7d6`, or while it is being changed `9f8e7d6→1a2b3c4`.
+fn version(service: &Value) -> Option<String> {
+    let named = |key: &str| {
+        let version: Version = service.get("version")?.get(key)?.as_str()?.parse().ok()?;
+        Some(version.short().to_owned())
+    };
+    let updating = text(service, "status") == Status::Updating.as_str();
+    match (named("current"), named("target").filter(|_| updating)) {
+        (current, Some(target)) => Some(format!("{}→{target}", current.unwrap_or_default())),
+        (current, None) => current,
+    }
 }
 
 /// `4 services in `prod`: 3 healthy, 1 down`.
@@ -94,4 +118,25 @@ pub(super) fn status(status: &str) -> String {
         _ => Ink::Dim,
     };
     say::ink(colour, &one_line(status, 20))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_a_service_runs_is_told_as_far_as_it_is_known() {
+        let (old, new) =
+            ("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c", "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d");
+        let version = json!({ "current": old, "target": new, "previous": null });
+        assert_eq!(runs(&json!({ "id": "a" })), "-");
+        assert_eq!(runs(&json!({ "app": "shop", "version": { "current": null } })), "shop");
+        assert_eq!(runs(&json!({ "app": "shop", "status": "healthy", "version": version })), "shop@9f8e7d6");
+        let updating = json!({ "app": "shop", "status": "updating", "version": version });
+        assert_eq!(runs(&updating), "shop@9f8e7d6→1a2b3c4");
+        let hostile = runs(&json!({ "app": "sh\u{1b}op", "version": { "current": "\u{1b}main" } }));
+        assert!(!hostile.contains(['\u{1b}', '@']), "{hostile:?}");
+    }
 }

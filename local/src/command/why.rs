@@ -1,9 +1,12 @@
 //! `why`: how a service is, why, since when, what comes next, and how it came to this.
 
-use lamplighter_core::ServiceId;
+use std::time::Duration;
+
 use lamplighter_core::moment::{Moment, spoken};
 use lamplighter_core::sight::one_line;
+use lamplighter_core::update::Way;
 use lamplighter_core::watch::Status;
+use lamplighter_core::{RolloutId, ServiceId, Version};
 use serde::Deserialize;
 use serde_json::Value;
 
@@ -35,6 +38,14 @@ pub(super) struct Why {
     #[serde(default)]
     guard: Option<Guard>,
     #[serde(default)]
+    version: Option<Versions>,
+    /// The rollout that has it now.
+    #[serde(default)]
+    rollout: Option<InRollout>,
+    /// Why only a person can mend it.
+    #[serde(default)]
+    needs_human: Option<String>,
+    #[serde(default)]
     history: Vec<Happening>,
 }
 
@@ -58,6 +69,31 @@ struct Incident {
     restarts: u32,
     #[serde(default)]
     tried: Vec<String>,
+}
+
+/// Which version it runs, as it was last verified.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+struct Versions {
+    current: Option<Version>,
+    previous: Option<Version>,
+    status: Option<String>,
+    updated_at: Option<Moment>,
+    rollout: Option<RolloutId>,
+}
+
+/// An update that is under way.
+#[derive(Debug, Deserialize)]
+struct InRollout {
+    id: RolloutId,
+    #[serde(default)]
+    way: Option<Way>,
+    #[serde(default)]
+    step: Option<String>,
+    #[serde(default)]
+    target: Option<Version>,
+    #[serde(default)]
+    until: Option<Moment>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -95,7 +131,13 @@ fn told(id: &ServiceId, why: &Why, now: Moment) -> String {
 }
 
 fn facts(why: &Why, now: Moment) -> Vec<(&'static str, String)> {
-    let mut facts = vec![("since", when::since(now, why.since)), ("breaker", breaker(&why.breaker, now))];
+    let mut facts = vec![("since", when::since(now, why.since))];
+    facts.extend(why.needs_human.iter().map(|reason| ("look at it", reason.clone())));
+    facts.extend(why.rollout.iter().map(|rollout| ("rollout", in_rollout(rollout, now))));
+    facts.extend(
+        why.version.as_ref().and_then(|versions| version(versions, now)).map(|told| ("version", told)),
+    );
+    facts.push(("breaker", breaker(&why.breaker, now)));
     if let Some(incident) = &why.incident {
         let restarts = match incident.restarts {
             0 => "no restart made yet".to_owned(),
@@ -115,6 +157,35 @@ fn facts(why: &Why, now: Moment) -> Vec<(&'static str, String)> {
     facts
 }
 
+/// `shop-3 brings it to 1a2b3c4: install, at most 80 s more`.
+fn in_rollout(rollout: &InRollout, now: Moment) -> String {
+    let target = rollout.target.as_ref().map(|target| format!(" to {}", target.short())).unwrap_or_default();
+    let doing = match rollout.way {
+        Some(Way::Back) => "takes it back".to_owned(),
+        Some(Way::Forward) | None => format!("brings it{target}"),
+    };
+    let step = rollout.step.as_ref().map(|step| format!(": {step}")).unwrap_or_default();
+    let left = rollout.until.map(|until| now.until(until).as_secs()).filter(|left| *left > 0);
+    let left = left.map(|left| format!(", at most {} more", spoken(Duration::from_secs(left))));
+    format!("{} {doing}{step}{}", rollout.id, left.unwrap_or_default())
+}
+
+/// `1a2b3c4, before it 9f8e7d6; success by shop-3, 02:30:20 UTC, 60 s ago`; none if no rollout ever came by.
+fn version(versions: &Versions, now: Moment) -> Option<String> {
+    let mut parts = Vec::new();
+    if let Some(current) = &versions.current {
+        let before = versions.previous.as_ref().filter(|previous| *previous != current);
+        let before = before.map(|previous| format!(", before it {}", previous.short())).unwrap_or_default();
+        parts.push(format!("{}{before}", current.short()));
+    }
+    if let Some(status) = &versions.status {
+        let by = versions.rollout.as_ref().map(|rollout| format!(" by {rollout}")).unwrap_or_default();
+        let at = versions.updated_at.map(|at| format!(", {}", when::since(now, at))).unwrap_or_default();
+        parts.push(format!("{}{by}{at}", status.replace('_', " ")));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
 fn breaker(breaker: &Breaker, now: Moment) -> String {
     let failures = match breaker.consecutive_failures {
         0 => String::new(),
@@ -130,8 +201,6 @@ fn breaker(breaker: &Breaker, now: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use serde_json::json;
 
     use super::*;
@@ -170,5 +239,30 @@ mod tests {
              02:30:20  breaker open    3 recoveries failed\n\
              02:31:00  by ada          hold: moving [31mhouse\n"
         );
+    }
+
+    #[test]
+    fn a_service_in_a_rollout_says_which_step_and_what_it_ran() {
+        let (old, new) =
+            ("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c", "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d");
+        let answer = json!({
+            "status": "updating", "since": "2026-01-02T02:30:00Z", "because": "shop-4: install",
+            "breaker": { "state": "closed", "consecutive_failures": 0 }, "next": "nothing until the rollout is done with it",
+            "needs_human": "shop-3 could not take it back: check out failed",
+            "version": { "current": old, "previous": old, "status": "rolled_back", "rollout": "shop-3",
+                         "updated_at": "2026-01-02T02:20:00Z" },
+            "rollout": { "id": "shop-4", "way": "forward", "step": "install", "target": new, "until": "2026-01-02T02:31:20Z" },
+        });
+        let why = Why::deserialize(&answer).unwrap();
+        let now = Moment::from_millis(1_767_321_000_000);
+        insta::assert_snapshot!(told(&"vps-001".parse().unwrap(), &why, now), @r#"
+        vps-001 is updating: shop-4: install
+        since       02:30:00 UTC, just now
+        look at it  shop-3 could not take it back: check out failed
+        rollout     shop-4 brings it to 1a2b3c4: install, at most 80 s more
+        version     9f8e7d6; rolled back by shop-3, 02:20:00 UTC, 10 min ago
+        breaker     closed
+        next        nothing until the rollout is done with it
+        "#);
     }
 }

@@ -248,7 +248,8 @@ mod tests {
 
     #[test]
     fn a_value_of_another_kind_is_told_whole() {
-        let changed = changed_keys(&json!({ "check": { "tcp": 80 } }), &json!({ "check": { "systemd": "web" } }));
+        let changed =
+            changed_keys(&json!({ "check": { "tcp": 80 } }), &json!({ "check": { "systemd": "web" } }));
         assert_eq!(changed, [r#"check: {"tcp":80} → {"systemd":"web"}"#]);
         let changed = changed_keys(&json!({ "check": { "tcp": 80 } }), &json!({ "check": { "tcp": 81 } }));
         assert_eq!(changed, ["check.tcp: 80 → 81"]);

@@ -69,18 +69,9 @@ fn facts(rollout: &Rollout, now: Moment) -> Vec<Vec<String>> {
         facts.push(("paused", format!("by {}, {}", one_line(&paused.by, 40), when::since(now, paused.at))));
     }
     if !rollout.has_ended() {
-        facts.push(("waits for", waits(rollout, now)));
+        facts.push(("waiting", one_line(&rollout.waits_for, MAX_SENTENCE_CHARS)));
     }
     facts.into_iter().map(|(key, fact)| vec![say::ink(Ink::Dim, key), fact]).collect()
-}
-
-/// What it waits for, and how long that still takes where it is known.
-pub(super) fn waits(rollout: &Rollout, now: Moment) -> String {
-    let waits = one_line(&rollout.waits_for, MAX_SENTENCE_CHARS);
-    match rollout.due_at.map(|due| now.until(due).as_secs()) {
-        None | Some(0) => waits,
-        Some(seconds) => format!("{waits} ({} left)", spoken(std::time::Duration::from_secs(seconds))),
-    }
 }
 
 fn stages(rollout: &Rollout) -> Vec<Vec<String>> {
@@ -135,7 +126,11 @@ fn services(rollout: &Rollout, now: Moment) -> String {
 
 fn row(service: &Service, now: Moment) -> Vec<String> {
     let status = say::ink(seen::ink_of_row(service.status), &seen::words(service.status.as_str()));
-    vec![service.id.to_string(), format!("stage {}", service.stage), status, story(service, now)]
+    let stage = match service.stage {
+        0 => "no stage".to_owned(),
+        stage => format!("stage {stage}"),
+    };
+    vec![service.id.to_string(), stage, status, story(service, now)]
 }
 
 /// What became of one service, in one sentence.

@@ -12,10 +12,10 @@ fn now() -> Moment {
 fn under_way_it_says_what_it_waits_for_and_what_each_service_is_doing() {
     insta::assert_snapshot!(explained(&sample::rollout(&sample::under_way()), now()), @r#"
     shop-3 running: stage 2 of 3: 2 services are under way
-    app        shop
-    target     1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d, the head of main
-    started    02:30:00 UTC, 50 s ago, by ada
-    waits for  the 2 services under way, then 1 more of stage 2
+    app      shop
+    target   1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d, the head of main
+    started  02:30:00 UTC, 50 s ago, by ada
+    waiting  the 2 services under way, then 1 more of stage 2
 
     stage 1   10 %  1 service   passed    1 succeeded
     stage 2   50 %  4 services  arriving  1 failed

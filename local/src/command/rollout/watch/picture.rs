@@ -5,10 +5,10 @@ use std::time::Duration;
 use lamplighter_core::ServiceId;
 use lamplighter_core::moment::{Moment, spoken};
 use lamplighter_core::rollout::RowStatus;
+use lamplighter_core::sight::one_line;
 use lamplighter_core::update::Way;
 
 use crate::command::rollout::seen::{self, Rollout, Service, Stage};
-use crate::command::rollout::show::waits;
 use crate::say::Ink;
 
 /// Cells of a bar.
@@ -72,9 +72,9 @@ pub(super) fn picture(
     let busy = rollout.services.iter().filter(|service| service.status == RowStatus::Updating);
     let width = busy.clone().map(|service| service.id.as_str().len()).max().unwrap_or(0);
     lines.extend(busy.take(MAX_UNDER_WAY).map(|service| service_line(service, width, now, &since)));
-    let waits = waits(rollout, now);
+    let waits = one_line(&rollout.waits_for, seen::MAX_SENTENCE_CHARS);
     if !waits.is_empty() {
-        lines.push(Line(vec![(Some(Ink::Dim), "waits for ".to_owned()), (None, waits)]));
+        lines.push(Line(vec![(Some(Ink::Dim), "waiting  ".to_owned()), (None, waits)]));
     }
     lines
 }
@@ -132,13 +132,13 @@ fn service_line(
         Some(Way::Back) => ("←", Ink::Red),
         Some(Way::Forward) | None => ("→", Ink::Yellow),
     };
-    let step = lamplighter_core::sight::one_line(service.step.as_deref().unwrap_or("updating"), 40);
+    let step = one_line(service.step.as_deref().unwrap_or("updating"), 40);
     let lasting = since(&service.id)
         .map(|since| format!("  {}", spoken(Duration::from_secs(now.since(since).as_secs()))))
         .unwrap_or_default();
     let because = match service.way {
         Some(Way::Back) => {
-            format!("  {}", lamplighter_core::sight::one_line(&service.because, seen::MAX_SENTENCE_CHARS))
+            format!("  {}", one_line(&service.because, seen::MAX_SENTENCE_CHARS))
         }
         Some(Way::Forward) | None => String::new(),
     };
@@ -154,7 +154,7 @@ fn service_line(
 pub(super) fn away(what: &str, since: Moment, now: Moment) -> Line {
     let lasting = spoken(Duration::from_secs(now.since(since).as_secs()));
     Line(vec![
-        (Some(Ink::Red), format!("{} ", lamplighter_core::sight::one_line(what, 200))),
+        (Some(Ink::Red), format!("{} ", one_line(what, 200))),
         (None, format!("(for {lasting}); the rollout goes on once it is back, this is how it was")),
     ])
 }

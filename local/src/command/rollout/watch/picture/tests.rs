@@ -23,7 +23,7 @@ fn bars_steps_and_what_is_waited_for_are_seen_at_a_glance() {
     stage 3  100 %  ░░░░░░░░░░░░░░░░░░░░░░░░░░░░░░  0/5  pending
       vps-004  → install  12 s
       vps-006  ← check out  install failed: exit 1
-    waits for the 2 services under way, then 1 more of stage 2
+    waiting  the 2 services under way, then 1 more of stage 2
     "#);
 }
 
