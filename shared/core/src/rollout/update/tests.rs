@@ -502,7 +502,8 @@ fn what_cannot_be_begun_is_left_as_it_is() {
     };
     let no_checkout = || Err(NoStanding::Nothing("`/srv/shop` is not a git checkout".to_owned()));
     let away = || Err(NoStanding::Unreachable(Fault::new(UnreachableKind::Connect, "refused")));
-    let table: [(&str, Change, Result<Standing, NoStanding>, RowStatus, &str); 7] = [
+    type Left = (&'static str, Change, Result<Standing, NoStanding>, RowStatus, &'static str);
+    let table: [Left; 7] = [
         (
             "dirty",
             |_| {},
