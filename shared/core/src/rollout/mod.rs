@@ -366,10 +366,11 @@ pub struct Updating {
 }
 
 impl Updating {
-    /// True while nobody but the rollout may touch the service.
+    /// True while nobody but the rollout may touch the service. The lease of one that was given up ended there and then,
+    /// and begins again when its host answers.
     #[must_use]
     pub fn is_in_force(&self, now: Moment) -> bool {
-        !self.stray && now < self.until
+        now < self.until
     }
 }
 
