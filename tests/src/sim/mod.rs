@@ -5,6 +5,9 @@
 pub mod check;
 pub mod crash;
 pub mod fleet;
+pub mod history;
+pub mod journey;
+pub mod journeys;
 pub mod order;
 pub mod pause;
 pub mod post;
@@ -12,11 +15,11 @@ pub mod story;
 pub mod table;
 pub mod weather;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lamplighter_app::{Clock, Env, EnvParts, hand};
+use lamplighter_app::{Bell, Clock, Env, EnvParts, hand};
 use lamplighter_core::sight::GuardParts;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::{EnvName, Moment, ServiceId};
@@ -51,6 +54,8 @@ pub struct World {
     bytes: MemoryBytes,
     env: EnvName,
     lives: AtomicU64,
+    /// The bell of the engine that lives now, for people whose request another process takes.
+    bell: Mutex<Option<Bell>>,
 }
 
 impl World {
@@ -72,13 +77,14 @@ impl World {
         let clock = Clock::following_the_runtime(Moment::from_millis(DAWN_MILLIS));
         let count = Count::default();
         Self {
-            fleet: BoxFleet::new(clock.clone(), Crash::never(), guard, count),
-            table: Table::new(clock.clone(), Crash::never(), seed),
+            fleet: BoxFleet::new(clock.clone(), Crash::never(), guard, count.clone()),
+            table: Table::new(clock.clone(), Crash::never(), seed, count),
             post: PostOffice::new(clock.clone(), Crash::never()),
             without: None,
             bytes: MemoryBytes::new().expect("the embedded engine starts"),
             env: "prod".parse().expect("a name"),
             lives: AtomicU64::new(0),
+            bell: Mutex::default(),
             clock,
         }
     }
@@ -141,11 +147,19 @@ impl World {
         })
     }
 
+    /// Tells the engine that there may be a rollout to carry on.
+    pub fn ring(&self) {
+        if let Some(bell) = &*self.bell.lock().unwrap_or_else(PoisonError::into_inner) {
+            bell.ring();
+        }
+    }
+
     /// Engines, one after the other: each runs until it crashes; the next one begins with nothing but what survived.
     pub async fn lives(&self, first: Crash) {
         let mut crash = first;
         loop {
             let env = Box::pin(self.engine(&crash)).await;
+            *self.bell.lock().unwrap_or_else(PoisonError::into_inner) = Some(env.advance_bell.clone());
             tokio::select! {
                 biased;
                 () = crash.death() => {}

@@ -1,14 +1,14 @@
 //! The table's side of a simulation: passes the gate at every write, has bad days, and keeps a history of what it took.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lamplighter_app::Clock;
-use lamplighter_core::Moment;
 use lamplighter_store::embedded::{Call, Injected, Intercept};
 use serde_json::Value;
 
 use super::crash::{Crash, Gate};
+use super::history::History;
+use super::order::Count;
 use super::weather::Chance;
 
 /// What the table may do on a bad day, in percent of calls each.
@@ -49,68 +49,6 @@ impl BadDay {
     };
 }
 
-/// A watch as it was committed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// When.
-    pub at: Moment,
-    /// The service.
-    pub service: String,
-    /// Its version.
-    pub version: u64,
-    /// Its status.
-    pub status: String,
-    /// The action number of its open attempt.
-    pub attempt: Option<u64>,
-    /// The state of its breaker, `closed` if it is not written.
-    pub breaker: String,
-}
-
-/// A notice as it was put into the outbox.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Noticed {
-    /// When.
-    pub at: Moment,
-    /// Its id.
-    pub id: String,
-    /// Its kind.
-    pub kind: String,
-    /// The service it is about.
-    pub service: String,
-    /// Whether anybody is to be told.
-    pub told: bool,
-    /// The digest it belongs to.
-    pub digest: Option<String>,
-}
-
-impl Noticed {
-    /// True if a letter with this id tells of it.
-    #[must_use]
-    pub fn is_told_by(&self, message_id: &str) -> bool {
-        message_id.ends_with(&format!(".{}", self.id))
-            || self.digest.as_ref().is_some_and(|digest| {
-                message_id.contains("digest") && message_id.contains(&digest.replace('@', "=40"))
-            })
-    }
-}
-
-/// What the table took, in order.
-#[derive(Debug, Default)]
-pub struct History {
-    /// Notices put into the outbox.
-    pub notices: Vec<Noticed>,
-    /// Watches.
-    pub watches: Vec<Written>,
-    /// Audit entries with an action number: when it was committed, service, number.
-    pub audits: Vec<(Moment, String, u64)>,
-    /// Sweeps finished: shard and tick.
-    pub sweeps: Vec<(String, u64)>,
-    /// Calls carried out, by operation.
-    pub calls: BTreeMap<String, u64>,
-    /// Faults injected.
-    pub faults: u64,
-}
-
 /// The table as one engine reaches it. Clones share history and weather.
 #[derive(Clone)]
 pub struct Table {
@@ -119,14 +57,15 @@ pub struct Table {
     clock: Clock,
     crash: Crash,
     dying: Arc<Mutex<bool>>,
+    count: Count,
 }
 
 impl Table {
     /// A table on a good day.
     #[must_use]
-    pub fn new(clock: Clock, crash: Crash, seed: u64) -> Self {
+    pub fn new(clock: Clock, crash: Crash, seed: u64, count: Count) -> Self {
         let weather = Arc::new(Mutex::new((Chance::new(seed), BadDay::default())));
-        Self { history: Arc::default(), weather, clock, crash, dying: Arc::default() }
+        Self { history: Arc::default(), weather, clock, crash, dying: Arc::default(), count }
     }
 
     /// The same table as another engine reaches it.
@@ -224,14 +163,8 @@ impl Intercept for Table {
             return;
         }
         let request: Value = serde_json::from_slice(call.request).unwrap_or_default();
-        if call.operation == "UpdateItem" {
-            note_sweep(&mut history, &request);
-        }
-        let parts = request["TransactItems"].as_array().cloned().unwrap_or_default();
-        for part in parts {
-            note_item(&mut history, now, &part["Put"]["Item"]);
-        }
-        note_item(&mut history, now, &request["Item"]);
+        let order = self.count.next();
+        history.note(order, now, call.operation, &request);
     }
 }
 
@@ -257,49 +190,5 @@ fn key_of(write: &Value) -> String {
         "OUTBOX" => "OUTBOX".to_owned(),
         pk if pk.starts_with("EVENTS") => "EVENTS".to_owned(),
         pk => format!("{pk}/{}", text("sk")),
-    }
-}
-
-fn note_sweep(history: &mut History, request: &Value) {
-    let finishes = request["UpdateExpression"].as_str().is_some_and(|text| text.contains("#sweeps"));
-    if finishes {
-        let tick = request["ExpressionAttributeValues"][":report"]["M"]["tick"]["N"]
-            .as_str()
-            .and_then(|n| n.parse().ok());
-        history
-            .sweeps
-            .push((request["Key"]["sk"]["S"].as_str().unwrap_or("?").to_owned(), tick.unwrap_or(0)));
-    }
-}
-
-fn note_item(history: &mut History, now: Moment, item: &Value) {
-    let text = |value: &Value| value["S"].as_str().unwrap_or_default().to_owned();
-    let count = |value: &Value| value["N"].as_str().and_then(|n| n.parse::<u64>().ok());
-    let (pk, sk) = (text(&item["pk"]), text(&item["sk"]));
-    if pk == "OUTBOX" {
-        let told = item["to"]["L"].as_array().is_some_and(|to| !to.is_empty());
-        history.notices.push(Noticed {
-            at: now,
-            id: text(&item["id"]),
-            kind: text(&item["kind"]),
-            service: text(&item["service"]),
-            told,
-            digest: item["digest"]["S"].as_str().map(str::to_owned),
-        });
-    } else if sk.starts_with("WATCH#") {
-        history.watches.push(Written {
-            at: now,
-            service: text(&item["service"]),
-            version: count(&item["version"]).unwrap_or(0),
-            status: text(&item["status"]),
-            attempt: count(&item["attempt"]["M"]["action_no"]),
-            breaker: item["breaker"]["M"]["state"]["S"].as_str().unwrap_or("closed").to_owned(),
-        });
-    } else if pk.starts_with("EVENTS") {
-        for entry in item["audit"]["L"].as_array().cloned().unwrap_or_default() {
-            if let Some(action_no) = count(&entry["M"]["action_no"]) {
-                history.audits.push((now, text(&entry["M"]["service"]), action_no));
-            }
-        }
     }
 }

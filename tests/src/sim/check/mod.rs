@@ -1,11 +1,14 @@
 //! What must hold over a whole history. No checker shares a formula with the code it checks: they read what the hosts,
 //! the table and the post office saw.
 
+pub mod rollout;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use super::fleet::{Act, Command};
+use super::history::{Noticed, Written};
 use super::story::Story;
-use super::table::Noticed;
 use super::{World, id};
 
 /// Every violation found, one sentence each; none if all is well.
@@ -64,22 +67,32 @@ fn commands(world: &World, found: &mut Vec<String>) {
         if !made.insert((service.clone(), action_no)) {
             found.push(format!("I5: {service} carried out action {action_no} twice"));
         }
-        let audited = history
-            .audits
-            .iter()
-            .any(|(at, of, no)| of == service.as_str() && *no == action_no && *at <= command.at);
+        let mut audits = history.audits.iter().zip(&history.audited);
+        let audited = audits
+            .any(|((_, of, no), order)| of == service.as_str() && *no == action_no && *order < command.order);
         if !audited {
             found
                 .push(format!("I28: {service} carried out action {action_no} with no audit row from before"));
         }
         let intended = history.watches.iter().any(|watch| {
-            watch.service == service.as_str() && watch.attempt == Some(action_no) && watch.at <= command.at
+            watch.service == service.as_str() && watch.order < command.order && intends(watch, command)
         });
         if !intended {
             found.push(format!(
                 "I6: {service} carried out action {action_no}, which no committed watch intended"
             ));
         }
+    }
+}
+
+/// True if this watch asks for this very command.
+fn intends(watch: &Written, command: &Command) -> bool {
+    match &command.act {
+        Act::Restart => watch.attempt == Some(command.action_no),
+        Act::Step { way, step, target, previous } => watch.update.as_ref().is_some_and(|update| {
+            (update.action_no, update.way, update.step) == (command.action_no, *way, *step)
+                && (&update.target, &update.previous) == (target, previous)
+        }),
     }
 }
 
