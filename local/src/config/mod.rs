@@ -221,7 +221,7 @@ fn read_env(
         return None;
     };
     let table = without_services(&name, table, whose, complaints);
-    let settings = fleet_file::read_settings(&table, &value.span(), whose, ENV_BESIDES, complaints);
+    let settings = fleet_file::read_settings(&table, &value.span(), file, whose, ENV_BESIDES, complaints);
     let Some(path) = table.get("fleet") else {
         return (complaints.count() == before).then_some(Ok(EnvConfig { name, settings, fleet: None }));
     };

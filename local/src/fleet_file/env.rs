@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+use std::path::Path;
 
 use lamplighter_core::EnvName;
 use lamplighter_core::policy::Policy;
@@ -10,6 +11,7 @@ use lamplighter_core::spec::{BadSpec, ServiceSpec};
 use toml::Spanned;
 use toml::de::{DeString, DeValue};
 
+use super::hooks::read_hooks;
 use super::key_file::KeyFiles;
 use super::{Demand, FleetEnv, MAX_SERVICES};
 use crate::source::{Complaints, Section, Table, Whose, as_tables, bad_keys, read_section, split};
@@ -45,7 +47,7 @@ pub(crate) fn read_env(
         complaints.add(&value.span(), &whose, "is not a table", Some(hint));
         return None;
     };
-    let settings = read_settings(table, &value.span(), &whose, ENV_BESIDES, complaints);
+    let settings = read_settings(table, &value.span(), key_files.file(), &whose, ENV_BESIDES, complaints);
     let defaults = Defaults::read(&name, table.get("defaults"), key_files, complaints);
     let services = match table.get("service") {
         Some(list) => read_services(&name, list, &defaults, key_files, complaints),
@@ -54,31 +56,41 @@ pub(crate) fn read_env(
     if complaints.count() > before { None } else { Some((name, FleetEnv { settings, services })) }
 }
 
-/// Reads the settings among the keys of `[env.NAME]`; `None` if it gives none, or bad ones.
+/// Reads the settings among the keys of `[env.NAME]` in `file`; `None` if it gives none, or bad ones.
 pub(crate) fn read_settings(
     table: &Table<'_>,
     span: &Range<usize>,
+    file: &Path,
     whose: &Whose,
     besides: &'static [&'static str],
     complaints: &mut Complaints<'_>,
 ) -> Option<Settings> {
-    if table.keys().all(|key| besides.contains(&key.get_ref().as_ref())) {
+    let mut own = table.clone();
+    // Each hook is read by itself, so that what is wrong with it is told where it stands.
+    let hooks = own.remove("hooks");
+    if hooks.is_none() && own.keys().all(|key| besides.contains(&key.get_ref().as_ref())) {
         return None;
     }
-    let table = Spanned::new(span.clone(), table.clone());
-    let settings: Settings =
-        read_section(Section { required: "", besides }, &table, &BTreeSet::new(), whose, complaints)?;
+    let before = complaints.count();
+    let own = Spanned::new(span.clone(), own);
+    let settings: Option<Settings> =
+        read_section(Section { required: "", besides }, &own, &BTreeSet::new(), whose, complaints);
+    let hooks = hooks.map(|hooks| read_hooks(&hooks, file, whose, complaints)).unwrap_or_default();
+    if complaints.count() > before {
+        return None;
+    }
+    let settings = Settings { hooks, ..settings? };
     match settings.check() {
         Ok(()) => Some(settings),
         Err(problem) => {
-            add_check(&problem, table.get_ref(), span, whose, complaints);
+            add_check(&problem, table, span, whose, complaints);
             None
         }
     }
 }
 
 /// Adds what a `check` said, "key: what; hint", where that key stands.
-fn add_check(
+pub(super) fn add_check(
     problem: &str,
     table: &Table<'_>,
     span: &Range<usize>,
@@ -86,7 +98,7 @@ fn add_check(
     complaints: &mut Complaints<'_>,
 ) {
     let (key, rest) = problem.split_once(": ").unwrap_or(("", problem));
-    let at = table.get(key).map_or_else(|| span.clone(), Spanned::span);
+    let at = place(key, table).unwrap_or_else(|| span.clone());
     let (what, hint) = split(rest);
     complaints.add(&at, whose, format!("`{key}`: {what}"), hint);
 }
@@ -251,10 +263,7 @@ fn read_service(
     match check(&spec, key_files.demand) {
         Ok(()) => Some(key_files.with_absolute_paths(spec)),
         Err(bad) => {
-            let at = merged
-                .get_ref()
-                .get(bad.key.split('.').next().unwrap_or_default())
-                .map_or_else(|| table.span(), Spanned::span);
+            let at = place(bad.key, merged.get_ref()).unwrap_or_else(|| table.span());
             let at =
                 if bad.key == "policy" { policy_place(&bad.problem, policy_at.get_ref(), &at) } else { at };
             let (what, hint) = split(&bad.problem);
@@ -272,6 +281,14 @@ fn check(spec: &ServiceSpec, demand: Demand) -> Result<(), BadSpec> {
         }
         Demand::AllButHostKeys | Demand::Everything => spec.check(),
     }
+}
+
+/// Where a key stands that a check names, `update.branch`: it, or the nearest table around it that was written.
+fn place(key: &str, table: &Table<'_>) -> Option<Range<usize>> {
+    let (outer, inner) = key.split_once('.').map_or((key, None), |(outer, inner)| (outer, Some(inner)));
+    let value = table.get(outer)?;
+    let inner = inner.and_then(|inner| place(inner, value.get_ref().as_table()?));
+    Some(inner.unwrap_or_else(|| value.span()))
 }
 
 /// Where the policy key stands that a check names first, "key: …".

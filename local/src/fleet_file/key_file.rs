@@ -26,6 +26,11 @@ impl KeyFiles {
         Self { file: file.to_owned(), demand, looked_at: BTreeMap::new() }
     }
 
+    /// The file that names them.
+    pub(super) fn file(&self) -> &Path {
+        &self.file
+    }
+
     /// Tells what is wrong with the key file of `spec`, if it names one; true if nothing is.
     pub(crate) fn check(
         &mut self,
@@ -71,7 +76,7 @@ pub(crate) fn check_secret(path: &Path) -> Result<(), BadSecret> {
         }
     })?;
     if !meta.is_file() {
-        return Err((format!("`{shown}` is not a file"), "name the private key's file".to_owned()));
+        return Err((format!("`{shown}` is not a file"), "name the file that holds the secret".to_owned()));
     }
     if let Some(mode) = open_mode(&meta) {
         let what = format!("`{shown}` can be read by others (mode {mode:04o})");

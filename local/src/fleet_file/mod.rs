@@ -20,6 +20,7 @@
 //! relative to the fleet file and become absolute, so that they mean the same file to the server they are applied to.
 
 mod env;
+mod hooks;
 mod key_file;
 #[cfg(test)]
 mod tests;

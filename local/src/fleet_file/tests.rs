@@ -101,6 +101,35 @@ fn a_key_file_that_others_can_read_is_refused() {
     }
 }
 
+#[test]
+fn a_hook_s_secrets_are_files_of_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let secret = folder.path().join("hook-secret");
+    std::fs::write(&secret, "a secret").unwrap();
+    let read = |secrets: &str| {
+        let text = format!(
+            "[env.prod.hooks.deploy]\nkind = 'github'\napp = 'web'\nrepository = 'acme/web'\nsecret = {secrets}\n"
+        );
+        parse(&text, &folder.path().join("fleet.toml")).map_err(|refused| refused.to_string())
+    };
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o640)).unwrap();
+    let said = read("'file:hook-secret'").unwrap_err();
+    assert!(said.contains(":5:10: hook `deploy` of env `prod`: `secret`: "), "{said}");
+    assert!(said.contains("(mode 0640)") && said.contains("chmod 600"), "{said}");
+    std::fs::set_permissions(&secret, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let fleet = read("['file:hook-secret', 'ssm:/hook']").unwrap();
+    let settings = fleet.envs[&"prod".parse().unwrap()].settings.clone().unwrap();
+    let absolute = KeyRef::File(secret.to_string_lossy().into_owned());
+    assert_eq!(
+        settings.hooks[&"deploy".parse().unwrap()].secret,
+        [absolute, KeyRef::Ssm("/hook".to_owned())]
+    );
+    let said = read("'file:other'").unwrap_err();
+    assert!(said.contains(":5:10:") && said.contains("no such file"), "{said}");
+    let said = read("'hunter2'").unwrap_err();
+    assert!(said.contains(":5:10:") && !said.contains("hunter2"), "{said}");
+}
+
 fn ssh_service(more: &str) -> String {
     format!(
         "[[env.prod.service]]\nid = 'a'\naddress = '10.0.0.1'\nuser = 'deploy'\nhost_key = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIGTg'\n\
@@ -179,6 +208,66 @@ hint: paths are relative to the file that names them"),
      "error: fleet.toml:4:9: service `a` of `prod`: `check`: an `http` check needs a URL that begins with `http://` or `https://` and names a host
 error: fleet.toml:6:12: service `a` of `prod`: `update`: unknown key `dri`
 hint: did you mean `dir`?"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = 'main'",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: expected a table, found a string"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { branch = 'main' }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: `dir` is missing
+hint: write the absolute path of the git checkout on the host"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = 'web' }",
+     "error: fleet.toml:7:18: service `a` of `prod`: `update.dir`: not a path
+hint: write an absolute one, such as `/home/deploy/web`"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = '/x', branch = '--upload-pack=id' }",
+     "error: fleet.toml:7:33: service `a` of `prod`: `update.branch`: not a branch
+hint: use letters, digits, `.`, `_`, `-` and `/`, beginning and ending with a letter or digit"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = '/x', brunch = 'main' }",
+     "error: fleet.toml:7:24: service `a` of `prod`: `update`: unknown key `brunch`
+hint: did you mean `branch`?"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = '/x', install = 5 }",
+     "error: fleet.toml:7:34: service `a` of `prod`: `update`: expected a string, found a whole number"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { docker = 'web:latest', dir = '/x', service = 'web' }",
+     "error: fleet.toml:7:21: service `a` of `prod`: `update`: `web:latest` is not an image name
+hint: write it as `registry/owner/name`, in lower case, without a tag or digest"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { docker = 'web', service = 'web' }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: `docker` lacks `dir` or `service`
+hint: write the absolute path of the compose project, and the service in it"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { docker = 'web', dir = '/x', service = 'web', install = 'make' }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: a container is updated by its image's digest
+hint: leave out `branch`, `install`, `version` and `steps`"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = '/x', service = 'web' }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: `service` belongs to `docker`
+hint: add `docker = \"IMAGE\"`, or leave it out"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { steps = [{ run = 'a', back = 'b' }] }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: `steps` lack `version`
+hint: add a command that prints the version that is there, or nothing could be verified"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { version = 'v', steps = [{ run = 'a' }] }",
+     "error: fleet.toml:7:36: service `a` of `prod`: `update`: `back` is missing"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { version = 'v', steps = [{ run = 'a', back = 'b', undo = 'c' }] }",
+     "error: fleet.toml:7:61: service `a` of `prod`: `update`: unknown key `undo`
+hint: the keys are `run`, `back`"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ncheck = { tcp = 1 }\nrestart = 'never'\ntransport = 'local'\nupdate = { dir = '/x' }",
+     "error: fleet.toml:7:10: service `a` of `prod`: `update`: a service with `restart = \"never\"` cannot be updated, since its process stays the old one
+hint: say how it is restarted, or leave `update` out"),
+    ("[env.prod.defaults]\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\nupdate = { dir = '/x', branch = 'a..b' }\n[[service]]\nid = 'a'\naddress = 'a'",
+     "error: fleet.toml:5:33: service `a` of `prod`: `update.branch`: not a branch
+hint: use letters, digits, `.`, `_`, `-` and `/`, beginning and ending with a letter or digit"),
+    ("[[service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\n[env.prod.service.update]\nbranch = 'main'\ndir = 'web'",
+     "error: fleet.toml:9:7: service `a` of `prod`: `update.dir`: not a path
+hint: write an absolute one, such as `/home/deploy/web`"),
+    ("env.prod.hooks = 'github'", "error: fleet.toml:1:18: env `prod`: `hooks` is not a table
+hint: write each under a name of its own, such as `[env.prod.hooks.deploy]`"),
+    ("[env.prod.hooks]\ndeploy = 5", "error: fleet.toml:2:10: hook `deploy` of env `prod`: is not a table
+hint: write its keys under `[env.prod.hooks.deploy]`"),
+    ("[env.prod.hooks.'a b']", "error: fleet.toml:1:17: env `prod`: `a b` is not a hook's name
+hint: use 1 to 64 letters, digits, `.`, `_` or `-`, beginning with a letter or digit"),
+    ("[env.prod]\nevery = '1s'\n[env.prod.hooks.deploy]\nkind = 'gitea'\nsecrets = 'x'\nrepository = 'acme/web'",
+     "error: fleet.toml:3:1: hook `deploy` of env `prod`: key `app` is missing
+error: fleet.toml:3:1: hook `deploy` of env `prod`: key `secret` is missing
+error: fleet.toml:4:8: hook `deploy` of env `prod`: `kind`: `gitea` is not known here
+hint: the choices are `github`, `standard`
+error: fleet.toml:5:1: hook `deploy` of env `prod`: unknown key `secrets`
+hint: did you mean `secret`?"),
+    ("[env.prod.hooks.deploy]\nkind = 'github'\nsecret = 'ssm:/x'\napp = 'web'\nrepository = 'web'",
+     "error: fleet.toml:5:14: hook `deploy` of env `prod`: `repository`: write it as `OWNER/NAME`"),
     ("[[service]]\nid = 'a'\nid = 'b'", "error: fleet.toml:3:1: not TOML: duplicate key"),
 ];
 

@@ -108,6 +108,11 @@ impl Whose {
         Self { env: Some(env.to_owned()), words: format!("defaults of `{env}`") }
     }
 
+    /// A hook of an environment, `env` being that.
+    pub(crate) fn hook(env: &Whose, name: &str) -> Self {
+        Self { env: env.env.clone(), words: format!("hook `{name}` of {}", env.words) }
+    }
+
     /// A service: by its id, or by its place where it has none that can be read.
     pub(crate) fn service(env: &str, id: Option<&str>, index: usize) -> Self {
         let words = match id {
