@@ -605,6 +605,9 @@ fn strand(scene: Scene<'_>, watch: &Watch, updating: &Updating, fault: &Fault<Un
     let first = !updating.stray;
     let mut decision = draft.done();
     decision.next.update = Some(Box::new(stray));
+    // Whatever was verified last, nobody knows what is there now.
+    decision.next.versions.status = Some(RowStatus::Failed);
+    decision.next.versions.updated_at = Some(now);
     if first {
         decision.effects.push(Effect::Stray(watch.service.clone()));
     }

@@ -403,6 +403,7 @@ fn a_host_that_vanishes_is_asked_until_the_lease_ends_and_then_its_service_is_a_
     assert!(next.service.unwrap().effects.contains(&Effect::Stray(stand.row.service.clone())));
     assert_eq!((stand.story().as_str(), stand.row.status), ("stray Unknown", RowStatus::Failed));
     assert_eq!(stand.head.status(), "halted");
+    assert_eq!(stand.watch.versions.status, Some(RowStatus::Failed), "nobody knows what is there");
 
     // The host answers: back to what was there, without a word to the head.
     let scene = Scene { head: None, ..stand.scene(until + Duration::from_secs(60)) };
