@@ -66,7 +66,7 @@ pub enum Received {
     /// It is new, and what it causes was committed.
     New,
     /// It was received before, as this one: nothing was done.
-    Again(Delivery),
+    Again(Box<Delivery>),
     /// What it causes was decided upon a state that has changed: nothing was done. Look again.
     Stale,
 }
@@ -108,7 +108,7 @@ impl Store {
             Transacted::Done => Ok(Received::New),
             Transacted::Refused | Transacted::Conflict => {
                 let before = self.received_before(delivery).await?;
-                Ok(before.map_or(Received::Stale, Received::Again))
+                Ok(before.map_or(Received::Stale, |before| Received::Again(Box::new(before))))
             }
         }
     }

@@ -3,27 +3,25 @@
 use std::collections::HashMap;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 
-use aws_sdk_dynamodb::types::{AttributeValue, PutRequest, ReturnConsumedCapacity, WriteRequest};
+use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
 use lamplighter_core::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
+use crate::batch::PUT_AT_ONCE;
 use crate::condition::Wording;
 use crate::error::failure;
 use crate::item::{Item, Key, PK, SK, millis, string};
 use crate::ledger::Side;
 use crate::open::SCHEMA;
 use crate::plans::PLAN_PREFIX;
-use crate::wire::BATCH_TRIES;
 use crate::{Store, StoreError};
 
 /// What the header calls the format.
 pub const EXPORT_FORMAT: &str = "lamplighter-export-1";
 /// Longest line: an item of the table is at most 400 KiB, and JSON may double it.
 const LINE_BYTES_MAX: u64 = 1_024 * 1_024;
-/// Items of one batch, the table's own limit.
-const BATCH: usize = 25;
 
 /// What was written, or read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -130,7 +128,7 @@ impl Store {
 
         from.seek(SeekFrom::Start(0))?;
         let mut lines = Lines::new(from);
-        let mut batch = Vec::with_capacity(BATCH);
+        let mut batch = Vec::with_capacity(PUT_AT_ONCE);
         lines.next()?;
         for _ in 0..promised.items {
             let Some(line) = lines.next()? else { break };
@@ -140,7 +138,7 @@ impl Store {
             {
                 batch.push(without_lease(item));
             }
-            if batch.len() == BATCH {
+            if batch.len() == PUT_AT_ONCE {
                 self.put_batch(std::mem::take(&mut batch)).await?;
             }
         }
@@ -199,34 +197,6 @@ impl Store {
             .items()
             .iter()
             .all(|item| string(item, PK) == Some(&schema.pk) && string(item, SK) == Some(&schema.sk)))
-    }
-
-    async fn put_batch(&self, items: Vec<Item>) -> Result<(), StoreError> {
-        let mut waiting = Vec::with_capacity(items.len());
-        for item in items {
-            let put = PutRequest::builder().set_item(Some(item)).build();
-            let put = put.map_err(|error| crate::error::unbuilt("BatchWriteItem")(error.into()))?;
-            waiting.push(WriteRequest::builder().put_request(put).build());
-        }
-        for _ in 0..BATCH_TRIES {
-            let answer = self
-                .client()
-                .batch_write_item()
-                .request_items(self.table(), waiting)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| failure("BatchWriteItem", &error))?;
-            for capacity in answer.consumed_capacity() {
-                self.charge(Side::Write, Some(capacity));
-            }
-            waiting = answer.unprocessed_items.unwrap_or_default().remove(self.table()).unwrap_or_default();
-            if waiting.is_empty() {
-                return Ok(());
-            }
-        }
-        let because = "the table took only a part of it".to_owned();
-        Err(StoreError::Unavailable { operation: "BatchWriteItem", because })
     }
 }
 

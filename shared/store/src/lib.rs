@@ -16,6 +16,7 @@ use lamplighter_core::EnvName;
 use crate::filing::Filing;
 
 mod apps;
+mod batch;
 mod commit;
 mod condition;
 mod deliveries;

@@ -11,6 +11,7 @@ use lamplighter_core::name::ServiceId;
 use lamplighter_core::rollout::{AppState, MAX_SERVICES, Rollout, Row};
 use lamplighter_core::version::RolloutId;
 
+use crate::batch::GET_AT_ONCE;
 use crate::commit::{Commit, Gathered};
 use crate::condition::{Condition, Wording};
 use crate::item::{
@@ -29,8 +30,6 @@ pub const ROLLOUTS_KEPT: Duration = Duration::from_secs(400 * 86_400);
 const ROWS_AT_ONCE: usize = 99;
 /// Most rows of one answer: at a KiB each they fit a page of a megabyte.
 const ROWS_MAX: usize = 500;
-/// Most rollouts of one page: the table gives 100 items at once.
-const PAGE_MAX: usize = 100;
 /// Pages of a megabyte that strays may fill.
 const STRAY_PAGES: usize = 16;
 
@@ -156,7 +155,7 @@ impl Store {
     /// # Errors
     /// If the table does not answer.
     pub async fn rollouts(&self, before: Option<&str>, limit: usize) -> Result<Page<Rollout>, StoreError> {
-        let limit = limit.clamp(1, PAGE_MAX);
+        let limit = limit.clamp(1, GET_AT_ONCE);
         let count = i32::try_from(limit).unwrap_or(i32::MAX);
         let entries =
             self.query(ROLLOUTS, Direction::Before(before), Some(count), Freshness::Consistent).await?;

@@ -7,8 +7,8 @@ use aws_sdk_dynamodb::operation::put_item::PutItemError;
 use aws_sdk_dynamodb::operation::transact_write_items::TransactWriteItemsError;
 use aws_sdk_dynamodb::operation::update_item::UpdateItemError;
 use aws_sdk_dynamodb::types::{
-    AttributeValue, ConditionCheck, ConsumedCapacity, Delete, KeysAndAttributes, Put, ReturnConsumedCapacity,
-    ReturnValue, ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
+    AttributeValue, ConditionCheck, ConsumedCapacity, Delete, Put, ReturnConsumedCapacity, ReturnValue,
+    ReturnValuesOnConditionCheckFailure as OnFailure, TransactWriteItem, Update,
 };
 
 use crate::condition::Wording;
@@ -16,9 +16,6 @@ use crate::error::{failure, unbuilt};
 use crate::item::{COMMIT, Item, Key, PK, SK, string, text};
 use crate::ledger::Side;
 use crate::{Store, StoreError};
-
-/// Tries of one batch: a table under load does it in parts.
-pub(crate) const BATCH_TRIES: u32 = 10;
 
 /// How fresh a read must be. A fresh one costs twice as much.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,38 +105,6 @@ impl Store {
             .map_err(|error| failure("GetItem", &error))?;
         self.charge(Side::Read, answer.consumed_capacity());
         Ok(answer.item)
-    }
-
-    /// The items of these keys that are there, in no order. At most 100 keys, none twice.
-    pub(crate) async fn get_many(&self, keys: &[Key], freshness: Freshness) -> Result<Vec<Item>, StoreError> {
-        let mut found = Vec::with_capacity(keys.len());
-        let mut waiting: Vec<Item> = keys.iter().map(Key::attributes).collect();
-        for _ in 0..BATCH_TRIES {
-            if waiting.is_empty() {
-                return Ok(found);
-            }
-            let wanted = KeysAndAttributes::builder()
-                .set_keys(Some(std::mem::take(&mut waiting)))
-                .consistent_read(freshness == Freshness::Consistent)
-                .build()
-                .map_err(|error| unbuilt("BatchGetItem")(error.into()))?;
-            let answer = self
-                .client()
-                .batch_get_item()
-                .request_items(self.table(), wanted)
-                .return_consumed_capacity(ReturnConsumedCapacity::Total)
-                .send()
-                .await
-                .map_err(|error| failure("BatchGetItem", &error))?;
-            for capacity in answer.consumed_capacity() {
-                self.charge(Side::Read, Some(capacity));
-            }
-            found.extend(answer.responses.unwrap_or_default().remove(self.table()).unwrap_or_default());
-            let left = answer.unprocessed_keys.unwrap_or_default().remove(self.table());
-            waiting = left.map(|left| left.keys).unwrap_or_default();
-        }
-        let because = "the table gave only a part of it".to_owned();
-        Err(StoreError::Unavailable { operation: "BatchGetItem", because })
     }
 
     pub(crate) async fn query(

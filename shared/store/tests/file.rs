@@ -10,6 +10,7 @@ use std::process::Command;
 
 use common::*;
 use lamplighter_store::*;
+use sha2::{Digest, Sha256};
 use tempfile::TempDir;
 
 async fn open(path: &Path) -> Result<Store, OpenError> {
@@ -92,6 +93,24 @@ async fn an_older_file_is_raised_to_this_schema_and_keeps_everything() {
     // Only a file of this schema can be copied so: the number was raised.
     with_schema(&older, &folder.path().join("copy.db"), SCHEMA);
     open(&older).await.unwrap();
+}
+
+#[tokio::test]
+async fn an_export_of_an_older_schema_is_imported() {
+    let store = table().await;
+    add(&store, "vps-001").await;
+    let mut whole = Vec::new();
+    store.export(&mut whole).await.unwrap();
+    let text = String::from_utf8(whole).unwrap();
+    let (kept, _) = text.trim_end().rsplit_once('\n').unwrap();
+    let (ours, older) = (format!("\"schema\":{SCHEMA}"), format!("\"schema\":{}", SCHEMA - 1));
+    let kept = format!("{}\n", kept.replacen(&ours, &older, 1));
+    let items = kept.lines().count() - 1;
+    let sha256: String = Sha256::digest(kept.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
+    let file = format!("{kept}{{\"items\":{items},\"sha256\":\"{sha256}\"}}\n");
+    let new = table().await;
+    new.import(&mut Cursor::new(file.into_bytes()), at(1)).await.unwrap();
+    assert_eq!(load(&new, "vps-001").await, load(&store, "vps-001").await);
 }
 
 /// A copy of the data file with another number for its schema, as another program would have left it.

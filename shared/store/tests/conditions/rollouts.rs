@@ -80,7 +80,8 @@ pub(crate) async fn a_delivery_is_acted_on_once(store: &Store, other: &Store) ->
     let by_id = push(other, &delivery("one", "another body")).await;
     let by_body = push(other, &delivery("two", "body")).await;
     let pushes = store.app_state(&app()).await.unwrap().version;
-    (by_id, by_body, pushes) == (Received::Again(first.clone()), Received::Again(first), 1)
+    (by_id, by_body, pushes)
+        == (Received::Again(Box::new(first.clone())), Received::Again(Box::new(first)), 1)
 }
 
 pub(crate) async fn a_forgotten_delivery_does_not_come_back(without: bool) -> bool {
