@@ -1,3 +1,4 @@
+use super::unit::START_LIMIT;
 use super::*;
 
 async fn run(systemd: &Systemd, line: &str) -> Answer {
