@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::Candidate;
 use crate::policy::Policy;
 use crate::rollout::SOAK_MOST;
-use crate::update::{ASK_LIMIT, CONNECT_LIMIT, Update, Way};
+use crate::update::{ASK_LIMIT, CONNECT_LIMIT, Update, UpdateStep, Way};
 
 /// Write units of a service's row when the rollout is started: one item in a transaction, which costs double.
 const ROW_UNITS: u64 = 2;
@@ -56,9 +56,20 @@ fn longest_update(candidate: &Candidate<'_>) -> Duration {
         + longest_way(update, Way::Back, policy)
 }
 
+/// Whatever starts something is followed by its settle time, in which it may say for a while that it is starting, and by
+/// the question what is there.
 fn longest_way(update: &Update, way: Way, policy: &Policy) -> Duration {
-    let steps: Duration = update.steps(way).into_iter().map(|step| step.limit()).sum();
-    CONNECT_LIMIT + steps + policy.settle + ASK_LIMIT
+    let longest_step = |step: UpdateStep| match step {
+        UpdateStep::Restart | UpdateStep::After => {
+            step.limit() + policy.settle + policy.startup_grace + ASK_LIMIT
+        }
+        UpdateStep::Before
+        | UpdateStep::CheckOut
+        | UpdateStep::Install
+        | UpdateStep::Own(_)
+        | UpdateStep::Rollback => step.limit(),
+    };
+    CONNECT_LIMIT + update.steps(way).into_iter().map(longest_step).sum::<Duration>()
 }
 
 /// What the rollout costs if nothing goes wrong.

@@ -540,8 +540,9 @@ fn a_thousand_directories_do_not_make_a_thousand_lists() {
 
 #[test]
 fn the_worst_case_is_every_limit_in_a_row() {
-    // Asked: 60 + 30. Forward: 60 to connect, check out 60, install 120, restart 30, settle 5, asked again 30. Back: the same.
-    let one = 60 + 30 + 2 * (60 + 60 + 120 + 30 + 5 + 30);
+    // Asked: 60 + 30. Forward: 60 to connect, check out 60, install 120, restart 30, settle 5, starting 30, asked again 30.
+    // Back: the same.
+    let one = 60 + 30 + 2 * (60 + 60 + 120 + 30 + 5 + 30 + 30);
     let worst = |fleet: &[Lamp], options: &Options| planned(fleet, options).unwrap().worst_case_seconds;
     assert_eq!(worst(&lamps(1), &Options::default()), one + 600);
     assert_eq!(worst(&lamps(10), &Options::default()), 3 * one + 3 * 600, "1, 4 and 5, five at once");
@@ -552,6 +553,13 @@ fn the_worst_case_is_every_limit_in_a_row() {
         lamp.spec.policy.settle = std::time::Duration::from_secs(50);
     }
     assert_eq!(worst(&fleet, &Options::default()), 3 * (one + 90) + 3 * 600);
+    let around = json!({ "update": { "dir": "/srv/app", "after": "./fill" } });
+    let after = 120 + 5 + 30 + 30;
+    assert_eq!(
+        worst(&[lamp_with("vps-001", around)], &Options::default()),
+        one - 2 * 120 + after + 600,
+        "what is run once it is up is verified, too; nothing is installed"
+    );
 }
 
 #[test]
