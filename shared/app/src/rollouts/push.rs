@@ -48,7 +48,7 @@ pub async fn push(env: &Env, delivery: Delivery) -> Result<Pushed, StoreError> {
     let store = store(env);
     let Some((app, push)) = asked_by(&delivery) else {
         return Ok(match store.begin_delivery(&delivery, Causes::Nothing, Vec::new()).await? {
-            Received::Again(known) => Pushed::Repeat(known),
+            Received::Again(known) => Pushed::Repeat(*known),
             Received::New | Received::Stale => Pushed::New(delivery),
         });
     };
@@ -71,7 +71,7 @@ pub async fn push(env: &Env, delivery: Delivery) -> Result<Pushed, StoreError> {
             ),
         }];
         match store.begin_delivery(&taken, Causes::Push(&before.pushed(push.clone())), audit).await? {
-            Received::Again(known) => return Ok(Pushed::Repeat(known)),
+            Received::Again(known) => return Ok(Pushed::Repeat(*known)),
             Received::Stale => {}
             Received::New => {
                 tracing::info!(env = %env.name(), hook = %taken.hook, delivery = %taken.id, "a push of {} to {app} {}", push.target.short(), taken.outcome);
