@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::*;
 use lamplighter_core::Moment;
 use lamplighter_core::report::SweepReport;
-use lamplighter_core::rollout::Move;
+use lamplighter_core::rollout::{Move, Push};
 use lamplighter_core::update::UpdateStep;
 use lamplighter_core::version::Versions;
 use lamplighter_store::*;
@@ -145,6 +145,26 @@ async fn updating_one_service_costs_at_most_forty_write_units() {
     assert!(verdict <= 10.0, "verdict: {counted}");
     assert!(all <= 40.0, "all: {counted}");
     assert!(all >= 30.0, "fewer items than there are cannot have been written: {counted}");
+}
+
+#[tokio::test]
+async fn a_delivery_that_brings_a_push_costs_eight_write_units_and_a_repeated_one_no_less() {
+    let store = table().await;
+    let push = Push {
+        target: target(),
+        branch: "main".to_owned(),
+        by: "hook github".to_owned(),
+        delivery: "72d3162e-cc78-11e3-81ab-4c9367dc0958".to_owned(),
+        at: odd(1),
+    };
+    let pushed = store.app_state(&app()).await.unwrap().pushed(push);
+    let received = delivery("72d3162e-cc78-11e3-81ab-4c9367dc0958", &"0a".repeat(32), odd(1));
+    for expected in [Received::New, Received::Again(Box::new(received.clone()))] {
+        let before = store.ledger().total();
+        let became = store.begin_delivery(&received, Causes::Push(&pushed), Vec::new()).await.unwrap();
+        let cost = store.ledger().total().since(&before).write_units;
+        assert!(became == expected && (cost - 8.0).abs() < 0.1, "{became:?}: {cost}");
+    }
 }
 
 #[tokio::test]
