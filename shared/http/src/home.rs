@@ -1,6 +1,7 @@
 //! What the router serves: the envs of a home, and what a running process counts.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,6 +10,7 @@ use lamplighter_core::{EnvName, Moment};
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
+use crate::hooks::{HookKey, Secrets};
 use crate::throttle::Throttle;
 
 /// Requests answered at once; more are told to come again. Each holds at most a body and a page of a list.
@@ -26,6 +28,12 @@ pub struct Home {
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) throttle: Throttle,
+    /// Apart from that of tokens: what anybody does to a hook must keep nobody from the API.
+    pub(crate) hook_throttle: Throttle,
+    /// Where the secrets of hooks lie.
+    pub(crate) secrets: Secrets,
+    /// A key to check signatures with where there is no hook.
+    pub(crate) nobodys_key: HookKey,
     pub(crate) answered: Answered,
     /// What `/metrics` and `/readyz` said last: nobody needs a token to ask them, so asking often must cost nothing.
     pub(crate) said: Mutex<Said>,
@@ -50,6 +58,9 @@ impl Home {
             requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             throttle: Throttle::default(),
+            hook_throttle: Throttle::default(),
+            secrets: Secrets::default(),
+            nobodys_key: HookKey::of_nobody(),
             answered: Answered::default(),
             said: Mutex::default(),
         }
@@ -60,6 +71,12 @@ impl Home {
     #[must_use]
     pub fn allowing_local(self) -> Self {
         Self { local_allowed: true, ..self }
+    }
+
+    /// The same home, where the secrets of hooks that are written as `file:PATH` lie in `base_dir`.
+    #[must_use]
+    pub fn with_secrets_in(self, base_dir: impl Into<PathBuf>) -> Self {
+        Self { secrets: Secrets { base_dir: base_dir.into() }, ..self }
     }
 
     /// The env of this name.

@@ -17,6 +17,7 @@ mod events;
 mod fleet;
 mod health;
 mod home;
+mod hooks;
 mod list;
 mod live;
 mod metrics;
@@ -39,6 +40,7 @@ mod visit;
 mod why;
 
 pub use home::Home;
+pub use hooks::HookKey;
 pub use router::router;
 pub use secret::SecretText;
 pub use tokens::{MintError, mint_token};

@@ -17,7 +17,10 @@ const TAGS: [(&str, &str); 12] = [
     ("services", "The fleet: what a person says of each service, and how it is."),
     ("actions", "What a person asks of one service."),
     ("sweeps", "Passes over the whole fleet."),
-    ("rollouts", "A commit's journey over the services of an app, stage by stage, and back where it does harm."),
+    (
+        "rollouts",
+        "A commit's journey over the services of an app, stage by stage, and back where it does harm.",
+    ),
     ("hooks", "Where pushes come in, and what became of them."),
     ("events", "What happened."),
     ("settings", "What a person says of the whole env."),
@@ -85,7 +88,9 @@ fn parameters(row: &Operation) -> Vec<Value> {
                 ("env", _) => ("The environment.", "prod"),
                 ("hook", _) => ("The hook.", "deploy"),
                 ("id", "rollouts") => ("The rollout.", "rachel8-17"),
-                ("id", "hooks") => ("The delivery, as its sender calls it.", "72d3162e-cc78-11e3-81ab-4c9367dc0958"),
+                ("id", "hooks") => {
+                    ("The delivery, as its sender calls it.", "72d3162e-cc78-11e3-81ab-4c9367dc0958")
+                }
                 ("id", _) => ("The service.", "vps-001"),
                 _ => ("The token's name.", "ada"),
             };

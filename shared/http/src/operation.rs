@@ -145,6 +145,7 @@ pub(crate) fn all() -> Vec<Operation> {
     table.extend(crate::why::operations());
     table.extend(crate::sweeps::operations());
     table.extend(crate::rollouts::operations());
+    table.extend(crate::hooks::operations());
     table.extend(crate::events::operations());
     table.extend(crate::settings::operations());
     table.extend(crate::health::operations());

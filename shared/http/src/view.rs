@@ -2,12 +2,10 @@
 
 use lamplighter_core::breaker::Breaker;
 use lamplighter_core::hold::Hold;
+use lamplighter_core::rollout::RowStatus;
 use lamplighter_core::spec::{Lifecycle, ServiceSpec};
 use lamplighter_core::watch::{Status, Watch};
-use lamplighter_core::rollout::RowStatus;
-use lamplighter_core::{
-    AppName, EnvName, HostAddress, Mailbox, Moment, RolloutId, ServiceId, Version,
-};
+use lamplighter_core::{AppName, EnvName, HostAddress, Mailbox, Moment, RolloutId, ServiceId, Version};
 use lamplighter_store::{Placed, ShardSummary};
 use serde::Serialize;
 

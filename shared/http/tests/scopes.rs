@@ -12,7 +12,7 @@ mod house;
 use house::{E, House};
 
 /// Written down here by hand, so that a row of the table that lets in too many is noticed.
-const WHO: [(&str, &str, &[&str]); 30] = [
+const WHO: [(&str, &str, &[&str]); 41] = [
     ("get", "/v1/envs/{env}/services", &["admin", "owner", "read"]),
     ("get", "/v1/envs/{env}/services/{id}", &["admin", "owner", "read"]),
     ("put", "/v1/envs/{env}/services/{id}", &["admin"]),
@@ -27,6 +27,17 @@ const WHO: [(&str, &str, &[&str]); 30] = [
     ("get", "/v1/envs/{env}/services/{id}/events", &["admin", "owner", "read"]),
     ("post", "/v1/envs/{env}/sweeps", &["admin"]),
     ("get", "/v1/envs/{env}/sweeps/latest", &["admin", "read"]),
+    ("post", "/v1/envs/{env}/rollouts/plan", &["admin"]),
+    ("post", "/v1/envs/{env}/rollouts", &["admin"]),
+    ("get", "/v1/envs/{env}/rollouts", &["admin", "owner", "read"]),
+    ("get", "/v1/envs/{env}/rollouts/{id}", &["admin", "owner", "read"]),
+    ("post", "/v1/envs/{env}/rollouts/{id}/pause", &["admin"]),
+    ("post", "/v1/envs/{env}/rollouts/{id}/resume", &["admin"]),
+    ("post", "/v1/envs/{env}/rollouts/{id}/abort", &["admin"]),
+    ("post", "/v1/envs/{env}/rollouts/{id}/retry", &["admin"]),
+    ("post", "/hooks/{env}/{hook}", &[]),
+    ("get", "/v1/envs/{env}/hooks/{hook}/deliveries", &["admin", "read"]),
+    ("post", "/v1/envs/{env}/hooks/{hook}/deliveries/{id}/redeliver", &["admin"]),
     ("get", "/v1/envs/{env}/events", &["admin", "owner", "read"]),
     ("get", "/v1/envs/{env}/settings", &["admin", "read"]),
     ("put", "/v1/envs/{env}/settings", &["admin"]),
@@ -78,7 +89,8 @@ async fn each_scope_is_let_in_where_it_belongs_and_nowhere_else() {
     ] {
         tokens.push((name, house.token(name, scope, owner).await));
     }
-    for (method, path, scopes) in wanted() {
+    // A hook asks for a signature instead: `hooks.rs` shows whom it lets in.
+    for (method, path, scopes) in wanted().filter(|(_, path, _)| !path.starts_with("/hooks/")) {
         let method: Method = method.to_uppercase().parse().unwrap();
         let path = path.replace("{env}", "prod").replace("{id}", "nobody").replace("{name}", "nobody");
         let body = match method {

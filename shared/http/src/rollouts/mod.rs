@@ -52,9 +52,10 @@ impl From<Refused> for Problem {
             }
             Refused::NoPlan(why) => no_plan(why, detail),
             Refused::NoTarget(_) => Problem::bad(detail, "send `target`, a full commit hash, or `branch`"),
-            Refused::Unknown(_) => {
-                Problem::bad(detail, "push it to the remote that the services fetch from, or correct the name")
-            }
+            Refused::Unknown(_) => Problem::bad(
+                detail,
+                "push it to the remote that the services fetch from, or correct the name",
+            ),
             Refused::NoAnswer(_) => {
                 let hint = "look at these hosts and at their way to the remote, then ask again";
                 Problem::new(Kind::Unavailable, detail.clone(), hint)
@@ -67,7 +68,8 @@ impl From<Refused> for Problem {
                 Problem::conflict(detail, "plan anew, look at it, and start that plan").reasons(lines)
             }
             Refused::Active(id) => {
-                let hint = format!("wait for it, or `POST …/rollouts/{id}/abort`; `GET …/rollouts/{id}` shows it");
+                let hint =
+                    format!("wait for it, or `POST …/rollouts/{id}/abort`; `GET …/rollouts/{id}` shows it");
                 Problem::conflict(detail, hint)
             }
             Refused::Quarantined { .. } => {

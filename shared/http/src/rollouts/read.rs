@@ -78,7 +78,10 @@ pub(super) async fn show(visit: Visit, Name(id): Name, mut asked: Asked) -> Repl
         None => 0,
         Some(Ok(from)) => from,
         Some(Err(_)) => {
-            return Err(Problem::bad("`after` is not a cursor of this list", "send the `next` of the page before"));
+            return Err(Problem::bad(
+                "`after` is not a cursor of this list",
+                "send the `next` of the page before",
+            ));
         }
     };
     let head = visit.store().rollout(&id).await?.ok_or_else(|| no_such_rollout(&id))?;
@@ -107,7 +110,8 @@ async fn from_row(visit: &Visit, head: &Rollout, from: u32, status: StatusCode) 
     };
     let next = rows.last().filter(|_| rows.len() == ROWS_PAGE).map(|last| (last.index + 1).to_string());
     let services = services(&store, head, &rows).await?;
-    let link = next.as_ref().map(|next| format!("{}?after={next}", visit.url(&format!("rollouts/{}", head.id))));
+    let link =
+        next.as_ref().map(|next| format!("{}?after={next}", visit.url(&format!("rollouts/{}", head.id))));
     let answer = Answer::with_status(status, &view.with_services(services, next))?;
     Ok(answer.version(head.version).next(link))
 }

@@ -5,11 +5,12 @@ use axum::routing::{MethodRouter, get, post};
 
 use super::{ask, read, steer};
 use crate::home::Home;
-use crate::operation::{AFTER, Access, Given, IDEMPOTENCY_KEY, IF_MATCH, JSON, LIMIT, Operation, Param, Taken};
+use crate::operation::{
+    AFTER, Access, Given, IDEMPOTENCY_KEY, IF_MATCH, JSON, LIMIT, Operation, Param, Taken,
+};
 
 const ROLLOUTS: &str = "/v1/envs/{env}/rollouts";
 const ROLLOUT: &str = "/v1/envs/{env}/rollouts/{id}";
-
 
 /// The rows of the table.
 pub(crate) fn operations() -> Vec<Operation> {

@@ -120,8 +120,9 @@ impl RolloutView {
             let rows = own.iter().filter(|row| row.stage == stage && wanted.contains(&row.status));
             u32::try_from(rows.filter(|row| !under_way.contains(&row.service)).count()).unwrap_or(u32::MAX)
         };
-        let size =
-            |stage: u32| u32::try_from(own.iter().filter(|row| row.stage == stage).count()).unwrap_or(u32::MAX);
+        let size = |stage: u32| {
+            u32::try_from(own.iter().filter(|row| row.stage == stage).count()).unwrap_or(u32::MAX)
+        };
         let stages = self.stages.into_iter().zip(0..).map(|(stage, number)| StageView {
             size: size(number),
             succeeded: count(number, &[RowStatus::Success]),
@@ -140,15 +141,7 @@ impl RolloutView {
         };
         let mut options = self.options;
         options.canaries.retain(is_own);
-        Self {
-            stages: stages.collect(),
-            because,
-            waits_for,
-            under_way,
-            options,
-            forced: None,
-            ..self
-        }
+        Self { stages: stages.collect(), because, waits_for, under_way, options, forced: None, ..self }
     }
 }
 

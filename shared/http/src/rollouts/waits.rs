@@ -19,7 +19,9 @@ pub(crate) fn waits_for(head: &Rollout, now: Moment) -> String {
         },
         Course::Undoing { left, .. } => {
             let rows = if *left == 1 { "1 row".to_owned() } else { format!("{left} rows") };
-            format!("what it updated is rolled back, the newest first: {half_way} under way, {rows} to look at")
+            format!(
+                "what it updated is rolled back, the newest first: {half_way} under way, {rows} to look at"
+            )
         }
         Course::Arriving | Course::Soaking { .. } if head.paused.is_some() => match half_way {
             0 => "a person: it is paused, and nothing is begun until it is resumed".to_owned(),
@@ -43,7 +45,11 @@ fn arriving(head: &Rollout) -> String {
     let (stage, stages) = (head.stage + 1, head.stages.len());
     match (head.under_way.len(), left) {
         (0, _) => format!("the next service of stage {stage} of {stages} begins at once"),
-        (_, 0) => format!("{}; then stage {stage} of {stages} is watched for {}", finishing(head), spoken(head.options.soak)),
+        (_, 0) => format!(
+            "{}; then stage {stage} of {stages} is watched for {}",
+            finishing(head),
+            spoken(head.options.soak)
+        ),
         (_, left) => format!("{}; {left} more of stage {stage} of {stages} follow", finishing(head)),
     }
 }
