@@ -346,3 +346,50 @@ fn ten_thousand_services_are_read() {
     }
     assert_eq!(parsed(&text).envs[&"prod".parse().unwrap()].services.len(), 10_000);
 }
+
+const REFERENCE: &str = include_str!(concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/CONFIGURATION.md"));
+
+#[test]
+fn the_reference_tells_every_key() {
+    use lamplighter_core::hook::Hook;
+    use lamplighter_core::policy::Policy;
+    use lamplighter_core::update::{OwnStep, Update};
+
+    use crate::source::keys_of;
+
+    let mut missing: Vec<&str> = Vec::new();
+    for (of, keys) in [
+        ("env", keys_of::<Settings>()),
+        ("hook", keys_of::<Hook>()),
+        ("service", keys_of::<ServiceSpec>()),
+        ("update", keys_of::<Update>()),
+        ("steps", keys_of::<OwnStep>()),
+        ("policy", keys_of::<Policy>()),
+    ] {
+        assert!(!keys.is_empty(), "no key of {of} is known");
+        missing.extend(keys.iter().copied().filter(|key| !REFERENCE.contains(&format!("`{key}`"))));
+    }
+    assert!(missing.is_empty(), "docs/CONFIGURATION.md says nothing of {missing:?}");
+}
+
+#[test]
+fn the_reference_s_example_is_read_as_it_stands() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("keys")).unwrap();
+    for name in ["keys/prod_ed25519", "hook-secret"] {
+        std::fs::write(folder.path().join(name), "a secret").unwrap();
+        std::fs::set_permissions(folder.path().join(name), std::fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let example = REFERENCE.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let example = example.replace("AAAA…", "AAAAC3NzaC1lZDI1NTE5AAAAIGTg");
+    let fleet =
+        parse(&example, &folder.path().join("fleet.toml")).unwrap_or_else(|refused| panic!("{refused}"));
+    let prod = &fleet.envs[&"prod".parse().unwrap()];
+    assert_eq!((prod.services.len(), prod.settings.as_ref().unwrap().hooks.len()), (2, 1));
+
+    let steps =
+        REFERENCE.split("```toml\nupdate = ").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let service = "[[env.prod.service]]\nid = 'a'\naddress = 'a'\ntransport = 'local'\ncheck = { tcp = 1 }\nrestart = { systemd = 'web' }\n";
+    let fleet = parsed(&format!("{service}update = {steps}"));
+    assert!(fleet.envs[&"prod".parse().unwrap()].services[0].update.is_some());
+}

@@ -9,6 +9,8 @@ use std::path::{Path, PathBuf};
 
 pub(crate) use problem::{Complaints, Whose};
 pub use problem::{MAX_PROBLEMS, Problem, Refused};
+#[cfg(test)]
+pub(crate) use section::keys_of;
 pub(crate) use section::{Section, Table, as_tables, bad_keys, read_section};
 pub(crate) use wording::{split, unknown_key};
 
