@@ -247,7 +247,7 @@ impl Pass<'_> {
         }
     }
 
-    /// Waits out the settle time, then looks; once more for as long as the service says that it is still starting.
+    /// Waits out the settle time, then looks; again for as long as the service may still come up.
     ///
     /// Up means: still the run that was there before the settle time. A crash loop shows `active` in between.
     async fn settle_and_look(&self, placed: &Placed) -> Look {
@@ -267,8 +267,11 @@ impl Pass<'_> {
                     "another run than the one that was restarted",
                 ));
             }
-            let starting = matches!(look.sight, Sight::Unknown(NotLooked::Starting));
-            if !starting || Instant::now() >= patience {
+            // One that is started anew while it should come up is not coming up.
+            let same = started.is_none() || look.process.is_none() || look.process == started;
+            let may_come_up = look.sight.may_still_come_up()
+                && (same || matches!(look.sight, Sight::Unknown(NotLooked::Starting)));
+            if !may_come_up || Instant::now() >= patience {
                 return look;
             }
             started = look.process.or(started);

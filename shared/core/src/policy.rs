@@ -33,7 +33,8 @@ pub const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 pub const COMMAND_LIMIT: Duration = Duration::from_secs(10);
 /// Longest an HTTP or TCP check may take, from connect to the last byte.
 pub const HTTP_LIMIT: Duration = Duration::from_secs(5);
-/// How long a unit may say `activating` before that counts as down.
+/// How long a unit may say `activating` before that counts as down; after a restart, also how long a process that is
+/// there may fail its check.
 pub const STARTUP_GRACE: Duration = Duration::from_secs(30);
 
 /// No configured duration may exceed this: a day is longer than any operator's patience and shorter than any overflow.
@@ -99,7 +100,8 @@ pub struct Policy {
     /// Longest an HTTP or TCP check may take.
     #[serde(with = "duration_text")]
     pub http_limit: Duration,
-    /// How long a unit may be `activating` before it is down.
+    /// How long a unit may be `activating` before it is down, and how long after a restart a check may still fail while
+    /// the process it started is there.
     #[serde(with = "duration_text")]
     pub startup_grace: Duration,
     /// Send neither DOWN nor RECOVERED when the first restart heals the service.

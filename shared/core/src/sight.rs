@@ -220,6 +220,38 @@ impl Sight {
     }
 }
 
+impl Sight {
+    /// True if a service that was just started may look so until it has come up: its unit says so itself, or the process
+    /// is there and does not answer yet.
+    #[must_use]
+    pub fn may_still_come_up(&self) -> bool {
+        match self {
+            Sight::Unknown(NotLooked::Starting) => true,
+            Sight::Down(fault) => match fault.kind {
+                DownKind::Refused
+                | DownKind::TimedOut
+                | DownKind::WrongStatus
+                | DownKind::WrongBody
+                | DownKind::TooSlow
+                | DownKind::BadAnswer
+                | DownKind::CommandFailed
+                | DownKind::Unhealthy => true,
+                DownKind::NotActive
+                | DownKind::StartingTooLong
+                | DownKind::NoSuchUnit
+                | DownKind::NotRunning
+                | DownKind::DiedAgain
+                | DownKind::NoSuchContainer
+                | DownKind::ForbiddenAddress
+                | DownKind::NoSuchName => false,
+            },
+            Sight::Up
+            | Sight::Unreachable(_)
+            | Sight::Unknown(NotLooked::OutOfTime | NotLooked::OurFault | NotLooked::Blind) => false,
+        }
+    }
+}
+
 impl fmt::Display for Sight {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

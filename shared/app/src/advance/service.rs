@@ -8,7 +8,7 @@ use lamplighter_core::recovery::Case;
 use lamplighter_core::rollout::update::{Next, Scene, Settled, after_settle, after_step, obey};
 use lamplighter_core::rollout::{Move, Rollout, Row, Updating, update};
 use lamplighter_core::settings::Settings;
-use lamplighter_core::sight::{Fault, Look, NotLooked, ProcessId, Sight, UnreachableKind};
+use lamplighter_core::sight::{Fault, Look, ProcessId, UnreachableKind};
 use lamplighter_core::update::{
     ASK_LIMIT, CONNECT_LIMIT, NoStanding, Standing, StepOutcome, UpdateStep, Way,
 };
@@ -205,16 +205,18 @@ impl Pass<'_> {
         })
     }
 
-    /// Waits out the settle time and looks; again for as long as the service says that it is still starting.
+    /// Waits out the settle time and looks; again for as long as the service may still come up.
     async fn settle(&self, placed: &Placed, started: Option<ProcessId>) -> Settled {
         let policy = &placed.spec.policy;
         let patience = Instant::now() + policy.settle + policy.startup_grace;
         loop {
             tokio::time::sleep(policy.settle.max(Duration::from_millis(10))).await;
             let look = self.look(placed).await;
-            let starting = matches!(look.sight, Sight::Unknown(NotLooked::Starting));
-            if !starting || Instant::now() >= patience {
-                let standing = self.standing(placed).await;
+            let standing = self.standing(placed).await;
+            let present = standing.as_ref().ok().and_then(|standing| standing.process.as_ref());
+            // One that is started anew while it should come up is not coming up.
+            let same = started.is_none() || present.is_none() || present == started.as_ref();
+            if !(look.sight.may_still_come_up() && same) || Instant::now() >= patience {
                 return Settled { look, standing, started };
             }
         }
