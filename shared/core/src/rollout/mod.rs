@@ -45,6 +45,8 @@ pub const SOAK_MOST: Duration = Duration::from_secs(600);
 pub const MAX_SERVICES: usize = 100_000;
 /// Most stages of one rollout.
 pub const MAX_STAGES: usize = 10;
+/// Most canaries named: they stand in the head, which is written with every service that begins or ends.
+pub const MAX_CANARIES: usize = 50;
 
 const _: () = assert!(SOAK.as_millis() < SOAK_MOST.as_millis(), "a soak must be able to end");
 
@@ -250,6 +252,9 @@ impl Options {
         }
         if !(1..=AT_ONCE_MAX).contains(&self.at_once) {
             return Err(format!("at_once: choose from 1 to {AT_ONCE_MAX}"));
+        }
+        if self.canaries.len() > MAX_CANARIES {
+            return Err(format!("canaries: name at most {MAX_CANARIES}; the rest follows in an order of its own"));
         }
         if self.soak > SOAK_MOST {
             let most = duration_text::written(SOAK_MOST);
