@@ -1,17 +1,19 @@
 //! The fleet of real hosts: found, booted, broken, healed, and thrown away.
 
-use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
-/// Hosts booted: the blindness guard lets three of them fail at once.
-const HOSTS: usize = 4;
+/// Where everything of the fleet lies, the remote that its hosts fetch from included.
+const FOLDER: &str = "/run/lmpt";
 /// A fleet of its own, that no other on this machine meets.
 const SETTINGS: [(&str, &str); 3] =
-    [("FLEET_DIR", "/run/lmpt"), ("FLEET_ID", "lmpt"), ("FLEET_NET", "10.78.0")];
+    [("FLEET_DIR", FOLDER), ("FLEET_ID", "lmpt"), ("FLEET_NET", "10.78.0")];
+/// The network of these hosts, which checks must be allowed to reach.
+pub(crate) const NETWORK: &str = "10.78.0.0/24";
 
 /// Whether there are hosts to be had.
 pub(crate) enum Found {
@@ -38,12 +40,12 @@ pub(crate) fn find() -> Found {
     Found::Script(script)
 }
 
-/// Booted hosts, `lamp1` to `lamp4`. They are thrown away with this value, also when a test fails.
+/// Booted hosts, `lamp1` and so on. They are thrown away with this value, also when a test fails.
 pub(crate) struct Fleet {
     script: PathBuf,
     hosts: Vec<Host>,
     /// Hosts with a fault that nobody has healed.
-    broken: RefCell<BTreeSet<String>>,
+    broken: Mutex<BTreeSet<String>>,
 }
 
 /// One host, as the script lists it.
@@ -57,15 +59,15 @@ pub(crate) struct Host {
 }
 
 impl Fleet {
-    pub(crate) fn up(script: PathBuf) -> Fleet {
-        let mut fleet = Fleet { script, hosts: Vec::new(), broken: RefCell::default() };
+    pub(crate) fn up(script: PathBuf, count: usize) -> Fleet {
+        let mut fleet = Fleet { script, hosts: Vec::new(), broken: Mutex::default() };
         // One that an interrupted run left behind.
         fleet.call(&["down"]);
-        let up = fleet.call(&["up", &HOSTS.to_string(), "--prefix", "lamp"]);
+        let up = fleet.call(&["up", &count.to_string(), "--prefix", "lamp"]);
         assert!(up.status.success(), "the hosts do not boot: {}", String::from_utf8_lossy(&up.stderr));
         let listed = fleet.must(&["list"]);
         fleet.hosts = listed.lines().map(|line| Host::read(&serde_json::from_str(line).unwrap())).collect();
-        assert_eq!(fleet.hosts.len(), HOSTS, "{listed}");
+        assert_eq!(fleet.hosts.len(), count, "{listed}");
         for host in &fleet.hosts {
             // A login reads the whole journal only as a member of this group; letters quote it.
             fleet.exec(&host.name, &format!("usermod --append --groups systemd-journal {}", host.user));
@@ -78,24 +80,83 @@ impl Fleet {
     }
 
     pub(crate) fn fault(&self, host: &str, kind: &[&str]) {
-        self.broken.borrow_mut().insert(host.to_owned());
+        self.broken.lock().unwrap().insert(host.to_owned());
         self.must(&[&["fault", host], kind].concat());
     }
 
     pub(crate) fn heal(&self, host: &str) {
         self.must(&["heal", host]);
-        self.broken.borrow_mut().remove(host);
+        self.broken.lock().unwrap().remove(host);
     }
 
-    /// Heals every host that has a fault.
-    pub(crate) fn heal_all(&self) {
-        let broken = self.broken.borrow().clone();
-        broken.iter().for_each(|host| self.heal(host));
+    /// Heals those of these hosts that have a fault.
+    pub(crate) fn heal_all(&self, hosts: &[Host]) {
+        let broken = self.broken.lock().unwrap().clone();
+        hosts.iter().filter(|host| broken.contains(&host.name)).for_each(|host| self.heal(&host.name));
     }
 
     /// Runs a command as root on the host, past its sshd; it may fail.
     pub(crate) fn exec(&self, host: &str, command: &str) -> String {
         String::from_utf8_lossy(&self.call(&["exec", host, command]).stdout).trim().to_owned()
+    }
+
+    /// Starts of the unit since its host booted, whoever asked for them.
+    pub(crate) fn starts(&self, id: &str) -> usize {
+        let journal = self.exec(id, &format!("journalctl -u {id} -o cat"));
+        journal.lines().filter(|line| line.starts_with(&format!("Started {id}.service"))).count()
+    }
+
+    /// Restarts that were asked for by `sudo` since the host booted.
+    pub(crate) fn asked(&self, id: &str) -> usize {
+        let journal = self.exec(id, "journalctl -t sudo -o cat");
+        journal
+            .lines()
+            .filter(|line| line.contains("systemctl") && line.contains(&format!(" restart {id}")))
+            .count()
+    }
+
+    /// Which run of the unit is there.
+    pub(crate) fn run(&self, id: &str) -> String {
+        self.exec(id, &format!("systemctl show {id} --property InvocationID"))
+    }
+
+    /// The commit that is checked out on the host.
+    pub(crate) fn head(&self, host: &str) -> String {
+        self.exec(host, &format!("git -c safe.directory='*' -C /srv/{host} rev-parse HEAD"))
+    }
+
+    /// Tracked files of the checkout that are not as they were committed.
+    pub(crate) fn changes(&self, host: &str) -> String {
+        self.exec(host, &format!("git -c safe.directory='*' -C /srv/{host} status --porcelain -uno"))
+    }
+
+    /// What the app itself answers.
+    pub(crate) fn answer(&self, host: &str) -> String {
+        let ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080', timeout=5).read().decode())";
+        self.exec(host, &format!("python3 -c \"{ask}\""))
+    }
+
+    /// The commit of a release of the demo app.
+    pub(crate) fn commit(&self, tag: &str) -> String {
+        git(&remote(), &["rev-parse", "--verify", &format!("{tag}^{{commit}}")])
+    }
+
+    /// Pushes a new good release, as the head of `branch`, which the hosts have not fetched. Answers its commit.
+    pub(crate) fn push(&self, branch: &str, version: &str) -> String {
+        let work = tempfile::tempdir().unwrap();
+        let here = work.path();
+        git(here, &["clone", "--quiet", remote().to_str().unwrap(), "."]);
+        git(here, &["checkout", "--quiet", "--detach", "v7"]);
+        std::fs::write(here.join("release.conf"), format!("version={version}\n")).unwrap();
+        let ours = ["-c", "user.name=demo", "-c", "user.email=demo@example.invalid"];
+        git(here, &[&ours[..], &["commit", "--quiet", "--all", "--message", version]].concat());
+        git(here, &["push", "--quiet", "--force", "origin", &format!("HEAD:refs/heads/{branch}")]);
+        git(here, &["rev-parse", "HEAD"])
+    }
+
+    /// Moves the remote's `main` to a release.
+    pub(crate) fn publish(&self, tag: &str) {
+        self.must(&["publish", tag]);
     }
 
     fn must(&self, arguments: &[&str]) -> String {
@@ -123,6 +184,24 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.call(&["down"]);
     }
+}
+
+/// The remote that the hosts fetch from.
+fn remote() -> PathBuf {
+    Path::new(FOLDER).join("git/app.git")
+}
+
+/// Runs git here, which must succeed, without this machine's configuration.
+fn git(dir: &Path, arguments: &[&str]) -> String {
+    let output = Command::new("git")
+        .args(arguments)
+        .current_dir(dir)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_SYSTEM", "/dev/null")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
 }
 
 impl Host {

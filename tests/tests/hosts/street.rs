@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde_json::Value;
 
-use super::fleet::Fleet;
+use super::fleet::{Fleet, Host};
 use super::program::{Home, Letter, PATIENCE, Program, eventually};
 
 /// A policy that is over in seconds, and does not take many faults in a row for flapping. It settles for longer than
@@ -15,6 +15,7 @@ const SWIFT: &str = "policy = { settle = '2s', backoff_base = '200ms', backoff_c
 /// The server at work on the hosts.
 pub(crate) struct Street<'f> {
     pub(crate) fleet: &'f Fleet,
+    hosts: &'f [Host],
     pub(crate) home: Home,
     server: Option<Program>,
     /// Letters that earlier scenes are answerable for.
@@ -23,10 +24,10 @@ pub(crate) struct Street<'f> {
 
 impl<'f> Street<'f> {
     /// A new server with an empty memory, over hosts that have just booted.
-    pub(crate) fn new(fleet: &'f Fleet) -> Street<'f> {
-        let home = Home::new("", "every = '5s'\nadmins = ['ops@example.com']", &fleet_file(fleet));
+    pub(crate) fn new(fleet: &'f Fleet, hosts: &'f [Host]) -> Street<'f> {
+        let home = Home::new("", "every = '5s'\nadmins = ['ops@example.com']", &fleet_file(hosts));
         let server = home.serve();
-        let street = Street { fleet, home, server: Some(server), read: Vec::new() };
+        let street = Street { fleet, hosts, home, server: Some(server), read: Vec::new() };
         street.all_are_healthy();
         street
     }
@@ -86,24 +87,16 @@ impl<'f> Street<'f> {
         letter.unwrap_or_else(|| panic!("no `{word}` of `{id}`:\n{}", self.server().said.all().join("\n")))
     }
 
-    /// Starts of the unit since its host booted, whoever asked for them.
     pub(crate) fn starts(&self, id: &str) -> usize {
-        let journal = self.fleet.exec(id, &format!("journalctl -u {id} -o cat"));
-        journal.lines().filter(|line| line.starts_with(&format!("Started {id}.service"))).count()
+        self.fleet.starts(id)
     }
 
-    /// Restarts that were asked for by `sudo` since the host booted.
     pub(crate) fn asked(&self, id: &str) -> usize {
-        let journal = self.fleet.exec(id, "journalctl -t sudo -o cat");
-        journal
-            .lines()
-            .filter(|line| line.contains("systemctl") && line.contains(&format!(" restart {id}")))
-            .count()
+        self.fleet.asked(id)
     }
 
-    /// Which run of the unit is there.
     pub(crate) fn run(&self, id: &str) -> String {
-        self.fleet.exec(id, &format!("systemctl show {id} --property InvocationID"))
+        self.fleet.run(id)
     }
 
     /// Logins that sshd let in since the host booted.
@@ -121,27 +114,27 @@ impl<'f> Street<'f> {
 
     /// Heals every host that a scene broke, and waits until the server sees it; what was written is a scene's past.
     pub(crate) fn all_is_well_again(&mut self) {
-        self.fleet.heal_all();
+        self.fleet.heal_all(self.hosts);
         self.all_are_healthy();
         self.read = self.home.letters();
     }
 
     fn all_are_healthy(&self) {
-        for host in self.fleet.hosts() {
+        for host in self.hosts {
             self.sweep_until(&host.name, "healthy");
         }
         // A letter of the last recovery may be on its way.
         let none_is_late = || {
             let health = self.home.json(self.server(), &["health"]);
-            (health["counts"]["healthy"] == self.fleet.hosts().len()).then_some(())
+            (health["counts"]["healthy"] == self.hosts.len()).then_some(())
         };
         eventually(none_is_late, Duration::from_secs(10)).expect("every host is healthy");
     }
 }
 
-fn fleet_file(fleet: &Fleet) -> String {
+fn fleet_file(hosts: &[Host]) -> String {
     let mut text = format!("[env.prod.defaults]\nowner = 'ada@example.com'\n{SWIFT}\n");
-    for host in fleet.hosts() {
+    for host in hosts {
         let (name, address, user, key, host_key) =
             (&host.name, &host.address, &host.user, &host.key, &host.host_key);
         text.push_str(&format!(

@@ -1,0 +1,159 @@
+//! Twenty hosts, and a server that is killed ten times on the way; before that, undisturbed and measured.
+
+use std::collections::BTreeMap;
+use std::thread;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lamplighter_core::moment::Moment;
+use serde_json::{Value, json};
+
+use super::quarter::{Quarter, Shown};
+
+/// How often the server is killed.
+const KILLS: usize = 10;
+/// Shortest and longest life between two kills: from before its first step to well into several.
+const LIFE_MILLIS: std::ops::Range<u64> = 200..4_000;
+/// Longest until a server that is back makes its next step, where one is due.
+const RESUMED_LIMIT: Duration = Duration::from_secs(5);
+/// What the services' own waits may add to that: a settle time that begins anew, and the step before it.
+const OWN_WAITS: Duration = Duration::from_secs(3);
+/// What `town` waits for after each restart, and in each install.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+pub(crate) const INSTALL: &str = "sleep 1; ./install.sh";
+
+/// Chooses numbers that look random and can be chosen again. From Marsaglia's xorshift.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, range: std::ops::Range<u64>) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        range.start + self.0 % (range.end - range.start)
+    }
+}
+
+/// What can be compared between one rollout and another.
+fn gist(rollout: &Value) -> Value {
+    let services = rollout["services"].as_array().unwrap().iter().map(|row| {
+        let is_there = row["current"] == rollout["target"];
+        (row["id"].as_str().unwrap().to_owned(), json!([row["stage"], row["status"], is_there]))
+    });
+    let services: BTreeMap<String, Value> = services.collect();
+    json!({"status": rollout["status"], "stages": rollout["stages"], "services": services})
+}
+
+fn order(target: &str) -> Value {
+    json!({"app": "town", "target": target, "options": {"soak": "3s"}})
+}
+
+fn each_was_updated_once(quarter: &Quarter<'_>, target: &str, before: &[Shown]) {
+    for ((host, was), is) in quarter.app("town").hosts.iter().zip(before).zip(quarter.shown("town")) {
+        assert_eq!(is.head, target, "{}", host.name);
+        assert_eq!(is.asked, was.asked + 1, "restarts of {}\n{}", host.name, quarter.said());
+        assert_eq!(is.starts, was.starts + 1, "starts of {}", host.name);
+        assert_eq!(quarter.fleet.changes(&host.name), "");
+        quarter.only_rollouts_acted_on(&quarter.app("town").service(host), "town");
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "numbers are what this is for")]
+pub(crate) fn undisturbed_and_killed(quarter: &mut Quarter<'_>) {
+    let (first, before) = (quarter.fleet.push("town", "town-1"), quarter.shown("town"));
+    let id = quarter.start(&order(&first));
+    let calm = quarter.ended(&id, "completed");
+    each_was_updated_once(quarter, &first, &before);
+    measure(quarter, &calm);
+
+    let seed = match std::env::var("LAMPLIGHTER_SEED") {
+        Ok(seed) => seed.parse().unwrap(),
+        Err(_) => u64::try_from(SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_millis()).unwrap(),
+    };
+    eprintln!("  LAMPLIGHTER_SEED={seed}");
+    let mut dice = Dice(seed | 1);
+    let (second, before) = (quarter.fleet.push("town", "town-2"), quarter.shown("town"));
+    let id = quarter.start(&order(&second));
+    let mut lives = Vec::new();
+    for _ in 0..KILLS {
+        thread::sleep(Duration::from_millis(dice.roll(LIFE_MILLIS)));
+        let under_way = quarter.rollout(&id);
+        quarter.kill_server();
+        lives.push((Moment::from(SystemTime::now()), under_way));
+    }
+    let stormy = quarter.ended(&id, "completed");
+    assert!(lives.last().unwrap().1["ended_at"].is_null(), "it was over before the last kill");
+    assert_eq!(gist(&stormy), gist(&calm), "{}", quarter.said());
+    each_was_updated_once(quarter, &second, &before);
+    assert!(quarter.letter(&id).subject.contains("completed"));
+    resumed(quarter, &id, &lives);
+}
+
+/// How soon each life made its first step. One that was killed before it could make any says nothing.
+#[expect(clippy::print_stderr, reason = "numbers are what this is for")]
+fn resumed(quarter: &Quarter<'_>, id: &str, lives: &[(Moment, Value)]) {
+    let steps: Vec<Moment> = steps_of(quarter, id).iter().map(|entry| moment(&entry["timestamp"])).collect();
+    let mut took = Vec::new();
+    for (number, (back, under_way)) in lives.iter().enumerate() {
+        let ended = lives.get(number + 1).map(|(next, _)| *next);
+        let next = steps.iter().copied().find(|step| step >= back && ended.is_none_or(|ended| *step < ended));
+        let busy = under_way["under_way"].as_array().unwrap().len();
+        let words = next.map_or("none before the next kill".to_owned(), |step| format!("{:.2} s", step.since(*back).as_secs_f64()));
+        eprintln!("  life {}: {busy} services under way, next step after {words}", number + 2);
+        took.extend(next.filter(|_| busy > 0).map(|step| step.since(*back)));
+    }
+    let longest = took.iter().max().copied().unwrap_or_default();
+    assert!(!took.is_empty() && longest <= RESUMED_LIMIT + OWN_WAITS, "{took:?}");
+}
+
+/// The steps that were intended for a rollout, oldest first.
+fn steps_of(quarter: &Quarter<'_>, id: &str) -> Vec<Value> {
+    let mut all = quarter.audit();
+    all.retain(|entry| entry["by"] == id && !entry["action_no"].is_null());
+    all
+}
+
+fn moment(text: &Value) -> Moment {
+    serde_json::from_value(text.clone()).unwrap()
+}
+
+/// Prints what the engine took besides the steps' own time.
+#[expect(clippy::print_stderr, clippy::cast_precision_loss, reason = "numbers are what this is for")]
+fn measure(quarter: &Quarter<'_>, calm: &Value) {
+    let id = calm["id"].as_str().unwrap();
+    let own = own_time(quarter);
+    let mut begun: BTreeMap<String, Moment> = BTreeMap::new();
+    for step in steps_of(quarter, id) {
+        begun.entry(step["service"].as_str().unwrap().to_owned()).or_insert_with(|| moment(&step["timestamp"]));
+    }
+    let rows = calm["services"].as_array().unwrap();
+    let took = |row: &Value| moment(&row["settled_at"]).since(begun[row["id"].as_str().unwrap()]).as_secs_f64();
+    let mut each: Vec<f64> = rows.iter().map(took).collect();
+    each.sort_by(f64::total_cmp);
+    let own_secs = own.as_secs_f64();
+    let whole = moment(&calm["ended_at"]).since(moment(&calm["created_at"])).as_secs_f64();
+    let rounds: usize = [2, 8, 10].iter().map(|size: &usize| size.div_ceil(5)).sum();
+    let ideal = rounds as f64 * own_secs + 3.0 * 3.0;
+    eprintln!(
+        "  20 services: own time {own_secs:.2} s each; took {:.2} s at least, {:.2} s in the middle, {:.2} s at most; \
+         overhead {:.0} ms in the middle\n  whole rollout {whole:.1} s, ideal {ideal:.1} s: {:.2}",
+        each[0],
+        each[each.len() / 2],
+        each[each.len() - 1],
+        (each[each.len() / 2] - own_secs) * 1e3,
+        whole / ideal,
+    );
+}
+
+/// What the steps of one update take by hand on one host, with nobody else at work: check out, install, restart; and settle.
+fn own_time(quarter: &Quarter<'_>) -> Duration {
+    let host = &quarter.app("town").hosts[0].name;
+    let target = quarter.fleet.push("hand", "by-hand");
+    let back = quarter.fleet.head(host);
+    let steps = format!(
+        "cd /srv/{host}; began=$(date +%s%N); su -s /bin/sh deploy -c 'git fetch -q --no-tags origin hand; \
+         git checkout -q --detach {target}; {INSTALL} >/dev/null; git checkout -q --detach {back}; ./install.sh > /dev/null'; \
+         echo $(( $(date +%s%N) - began ))"
+    );
+    let nanos = quarter.fleet.exec(host, &steps).parse().unwrap();
+    Duration::from_nanos(nanos) + SETTLE
+}
