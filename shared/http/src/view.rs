@@ -52,7 +52,7 @@ pub(crate) struct BreakerView {
 
 /// Which version runs; nothing is known of that before a rollout.
 #[derive(Debug, Serialize)]
-struct VersionView {
+pub(crate) struct VersionView {
     current: Option<Version>,
     target: Option<Version>,
     previous: Option<Version>,
@@ -84,7 +84,7 @@ impl BreakerView {
 }
 
 impl VersionView {
-    fn of(watch: &Watch) -> Self {
+    pub(crate) fn of(watch: &Watch) -> Self {
         let versions = &watch.versions;
         let update = watch.update.as_deref();
         Self {

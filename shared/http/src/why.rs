@@ -6,17 +6,20 @@ use lamplighter_core::Moment;
 use lamplighter_core::blindness::Blindness;
 use lamplighter_core::breaker::Breaker;
 use lamplighter_core::moment::spoken;
+use lamplighter_core::rollout::{Rollout, Updating};
 use lamplighter_core::settings::{Mode, Settings};
-use lamplighter_core::spec::{Lifecycle, Restart};
+use lamplighter_core::spec::{Lifecycle, Restart, ServiceSpec};
+use lamplighter_core::update::Way;
 use lamplighter_core::watch::Status;
-use lamplighter_store::Placed;
+use lamplighter_store::{Placed, Scope, StoreError};
 use serde_json::{Value, json};
 
 use crate::answer::{Answer, Reply};
 use crate::events::entries;
 use crate::operation::{Access, Given, JSON, Operation};
 use crate::query::{Asked, Id};
-use crate::view::BreakerView;
+use crate::rollouts::waits_for;
+use crate::view::{BreakerView, VersionView};
 use crate::visit::Visit;
 
 /// Rows of history that are shown.
@@ -58,7 +61,11 @@ async fn why(visit: Visit, Id(id): Id, asked: Asked) -> Reply {
         "breaker": BreakerView::of(&watch.breaker),
         "recent_restarts": watch.recent_restarts,
         "last_error": watch.last_error,
-        "next": next(&placed, &settings, &guard, now),
+        "next": match &watch.update {
+            Some(update) => next_of_update(&placed.spec, update, now),
+            None => next(&placed, &settings, &guard, now),
+        },
+        "version": VersionView::of(watch),
         "history": entries(visit.env.name(), &id, &rows),
     });
     put(&mut said, "attempt", watch.attempt.as_ref().map(|attempt| {
@@ -67,6 +74,10 @@ async fn why(visit: Visit, Id(id): Id, asked: Asked) -> Reply {
     put(&mut said, "incident", watch.incident.as_ref().map(|incident| {
         json!({"since": incident.since, "restarts": incident.restarts, "tried": incident.tried, "told": incident.told})
     }));
+    put(&mut said, "needs_human", watch.needs_human.as_ref().map(|why| json!(why)));
+    if let Some(update) = &watch.update {
+        said["rollout"] = in_rollout(&visit, update, now).await?;
+    }
     put(&mut said, "hold", watch.hold.as_ref().map(|hold| json!(hold)));
     put(
         &mut said,
@@ -79,6 +90,55 @@ async fn why(visit: Visit, Id(id): Id, asked: Asked) -> Reply {
 fn put(said: &mut Value, name: &str, value: Option<Value>) {
     if let Some(value) = value {
         said[name] = value;
+    }
+}
+
+/// How far the rollout is with the service, and what it waits for itself: as much of it as an owner may know.
+async fn in_rollout(visit: &Visit, update: &Updating, now: Moment) -> Result<Value, StoreError> {
+    let store = visit.store();
+    let head = store.rollout(&update.rollout).await?;
+    let row = store.row(&update.rollout, update.row).await?;
+    let sees_all = match visit.token.scope {
+        Scope::Admin | Scope::Read => true,
+        Scope::Owner | Scope::Worker => false,
+    };
+    Ok(json!({
+        "id": update.rollout,
+        "status": head.as_ref().map_or("unknown", Rollout::status),
+        "stage": row.map_or(0, |row| row.stage + 1),
+        "stages": head.as_ref().map_or(0, |head| head.stages.len()),
+        "target": update.target,
+        "previous": update.previous,
+        "way": update.way,
+        "step": update.step.to_string(),
+        "until": update.until,
+        "stray": update.stray,
+        "because": update.back_because,
+        "waits_for": head.filter(|_| sees_all).map(|head| waits_for(&head, now)),
+    }))
+}
+
+/// What happens next to a service that a rollout has.
+fn next_of_update(spec: &ServiceSpec, update: &Updating, now: Moment) -> String {
+    let Updating { rollout, step, way, .. } = update;
+    if update.stray {
+        let previous = update.previous.short();
+        return format!(
+            "it was given up half-way with its host away: as soon as that answers, {previous} is brought back"
+        );
+    }
+    let version = match way {
+        Way::Forward => update.target.short(),
+        Way::Back => update.previous.short(),
+    };
+    let then = match spec.update.as_ref().and_then(|update| update.step_after(*way, *step)) {
+        Some(next) => format!("then `{next}`"),
+        None => "then it is verified".to_owned(),
+    };
+    let doing = format!("rollout {rollout} brings it to {version}: `{step}` now");
+    match now.until(update.until) {
+        left if left.is_zero() => format!("{doing}, which is overdue: its host is asked what came of it"),
+        left => format!("{doing}, within {}, {then}", spoken(left)),
     }
 }
 

@@ -15,6 +15,7 @@ use lamplighter_core::rollout::plan::NoPlan;
 use lamplighter_core::sight::one_line;
 
 pub(crate) use rows::operations;
+pub(crate) use waits::waits_for;
 
 use crate::problem::{Kind, Problem};
 use crate::query::path_text;

@@ -17,6 +17,7 @@ use lamplighter_store::{Scope, Store};
 use serde_json::{Value, json};
 use tower::ServiceExt;
 
+pub(crate) mod code;
 mod schema;
 
 pub(crate) const E: &str = "/v1/envs/prod";

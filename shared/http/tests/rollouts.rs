@@ -1,0 +1,363 @@
+//! Rollouts as they are asked for, shown and steered over HTTP.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use axum::http::Method;
+use lamplighter_core::decision::Decision;
+use lamplighter_core::rollout::{AppState, HeadPart, Move, Quarantined, Updating};
+use lamplighter_core::update::{UpdateStep, Way};
+use lamplighter_core::watch::Status;
+use lamplighter_store::{Commit, Fence, Scope};
+use serde_json::{Value, json};
+use std::time::Duration;
+
+mod house;
+use house::code::Code;
+use house::{E, House};
+
+const SHOP: [(&str, Option<&str>); 3] =
+    [("vps-001", Some("ada@example.com")), ("vps-002", None), ("vps-003", Some("bob@example.com"))];
+
+fn ids(services: &Value) -> Vec<&str> {
+    services.as_array().unwrap().iter().map(|service| service["id"].as_str().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn what_was_planned_is_what_is_started() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let target = code.commit("second");
+    let plan = house.post(&format!("{E}/rollouts/plan"), json!({"app": "shop"})).await;
+    assert_eq!((plan.status, &plan.body["target"]), (200, &json!(target)), "{}", plan.text);
+    assert_eq!(plan.body["branch"], "main", "the branch that the services follow");
+    let stages = plan.body["stages"].as_array().unwrap();
+    assert_eq!(stages.iter().map(|stage| ids_of(&stage["services"])).collect::<Vec<_>>(), [1, 1, 1]);
+
+    let order = json!({"app": "shop", "plan_hash": plan.body["hash"]});
+    let started = house.post(&format!("{E}/rollouts"), order).await;
+    assert_eq!(
+        (started.status, started.header("location")),
+        (202, "/v1/envs/prod/rollouts/shop-1"),
+        "{}",
+        started.text
+    );
+    assert_eq!(started.body["target"], json!(target));
+    assert_eq!((&started.body["by"], &started.body["status"]), (&json!("root"), &json!("running")));
+    let shown = house.get(started.header("location")).await;
+    assert_eq!((shown.status, shown.header("etag")), (200, "\"1\""), "{}", shown.text);
+    let mut all = ids(&shown.body["services"]);
+    all.sort_unstable();
+    assert_eq!(all, ["vps-001", "vps-002", "vps-003"]);
+    assert_eq!((&shown.body["stage"], &shown.body["services"][0]["stage"]), (&json!(1), &json!(1)));
+
+    let second = house.post(&format!("{E}/rollouts"), json!({"app": "shop"})).await;
+    assert_eq!(second.status, 409, "{}", second.text);
+    assert!(second.body["detail"].as_str().unwrap().contains("shop-1"), "{}", second.text);
+    let list = house.get(&format!("{E}/rollouts?app=shop")).await;
+    assert_eq!(
+        (&list.body["items"][0]["id"], &list.body["items"][0]["services"]),
+        (&json!("shop-1"), &Value::Null)
+    );
+    assert!(house.get(&format!("{E}/rollouts?app=other")).await.body["items"].as_array().unwrap().is_empty());
+    let audit = house.get(&format!("{E}/audit")).await;
+    assert!(audit.text.contains("rollout shop-1 started"), "{}", audit.text);
+}
+
+fn ids_of(services: &Value) -> usize {
+    services.as_array().unwrap().len()
+}
+
+#[tokio::test]
+async fn a_plan_that_reality_has_left_behind_is_refused_and_says_what_moved() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.commit("second");
+    let plan = house.post(&format!("{E}/rollouts/plan"), json!({"app": "shop", "branch": "main"})).await;
+    let order = json!({"app": "shop", "plan_hash": plan.body["hash"]});
+    let third = code.commit("third");
+    let hold = house.post(&format!("{E}/services/vps-002/hold"), json!({"reason": "moving house"})).await;
+    assert_eq!(hold.status, 200, "{}", hold.text);
+    let refused = house.post(&format!("{E}/rollouts"), order).await;
+    assert_eq!(refused.status, 409, "{}", refused.text);
+    let reasons = refused.body["reasons"].to_string();
+    assert!(reasons.contains("vps-002") && reasons.contains(&third[..7]), "{reasons}");
+    let unknown = house.post(&format!("{E}/rollouts"), json!({"app": "shop", "plan_hash": "0123"})).await;
+    assert_eq!(unknown.status, 409, "{}", unknown.text);
+    assert!(house.env.store().rollouts(None, 10).await.unwrap().items.is_empty(), "nothing was started");
+}
+
+#[tokio::test]
+async fn what_makes_no_sense_is_refused_with_what_to_do() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    house.service("plain", "true", None).await;
+    let unknown = "f".repeat(40);
+    let target = code.commit("second");
+    for (order, status, says) in [
+        (json!({}), 400, "app"),
+        (json!({"app": "shpo"}), 404, "shpo"),
+        (json!({"app": "rachel8", "target": target}), 409, "no service of `rachel8`"),
+        (json!({"app": "rachel8"}), 400, "follows a branch"),
+        (json!({"app": "shop", "target": "0123456"}), 400, "full commit hash"),
+        (json!({"app": "shop", "target": "main"}), 400, "full commit hash"),
+        (json!({"app": "shop", "target": unknown}), 400, &unknown[..7]),
+        (json!({"app": "shop", "target": format!("sha256:{}", "a".repeat(64))}), 400, "digest"),
+        (json!({"app": "shop", "branch": "nosuch"}), 400, "nosuch"),
+        (json!({"app": "shop", "branch": "--upload-pack=x"}), 400, "branch"),
+        (json!({"app": "shop", "branch": "main", "target": target}), 400, "both"),
+        (json!({"app": "shop", "options": {"stages": [50]}}), 400, "options.stages"),
+        (json!({"app": "shop", "options": {"at_once": 0}}), 400, "at_once"),
+        (json!({"app": "shop", "options": {"canaries": ["nobody"]}}), 409, "nobody"),
+        (json!({"app": "shop", "options": {"soaks": "1s"}}), 400, "soaks"),
+        (json!({"app": "shop", "epoch": 7}), 400, "epoch"),
+    ] {
+        for path in ["rollouts/plan", "rollouts"] {
+            let said = house.post(&format!("{E}/{path}"), order.clone()).await;
+            assert_eq!(said.status, status, "{path} {order}: {}", said.text);
+            assert!(said.text.contains(says), "{path} {order}: {}", said.text);
+        }
+    }
+    for (path, status) in [("shop", 400), ("shop-0", 400), ("shop-9", 404), ("../tokens", 404)] {
+        assert_eq!(house.get(&format!("{E}/rollouts/{path}")).await.status, status, "{path}");
+    }
+    house.call(Method::PUT, &format!("{E}/settings"), &[], Some(json!({"mode": "observe"}))).await;
+    let said = house.post(&format!("{E}/rollouts"), json!({"app": "shop"})).await;
+    assert_eq!((said.status, said.text.contains("does not act")), (409, true), "{}", said.text);
+    assert!(house.env.store().rollouts(None, 10).await.unwrap().items.is_empty(), "nothing was started");
+}
+
+#[tokio::test]
+async fn a_remote_that_does_not_answer_is_told_from_one_that_knows_nothing() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.takes_itself_away();
+    let said = house.post(&format!("{E}/rollouts/plan"), json!({"app": "shop"})).await;
+    assert_eq!(said.status, 503, "{}", said.text);
+    assert!(said.text.contains("vps-00") && !said.header("retry-after").is_empty(), "{}", said.text);
+}
+
+#[tokio::test]
+async fn of_two_starts_at_once_one_wins_and_the_other_is_told_its_name() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.commit("second");
+    let path = format!("{E}/rollouts");
+    let start = || house.post(&path, json!({"app": "shop"}));
+    let (one, other, third) = tokio::join!(start(), start(), start());
+    let mut statuses = [one.status, other.status, third.status];
+    statuses.sort_unstable();
+    assert_eq!(statuses, [202, 409, 409], "{} {} {}", one.text, other.text, third.text);
+    let lost = [&one, &other, &third].into_iter().find(|said| said.status == 409).unwrap();
+    assert!(lost.text.contains("shop-1"), "{}", lost.text);
+    assert_eq!(house.env.store().rollouts(None, 10).await.unwrap().items.len(), 1);
+}
+
+#[tokio::test]
+async fn one_key_starts_one_rollout() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.commit("second");
+    let key = [("idempotency-key", "\"k-1\"")];
+    let path = format!("{E}/rollouts");
+    let start = |order| house.call(Method::POST, &path, &key, Some(order));
+    let first = start(json!({"app": "shop"})).await;
+    let again = start(json!({"app": "shop"})).await;
+    assert_eq!((first.status, again.status, again.header("idempotency-replayed")), (202, 202, "true"));
+    assert_eq!((again.header("location"), &again.body["id"]), (first.header("location"), &first.body["id"]));
+    assert_eq!(start(json!({"app": "shop", "branch": "main"})).await.status, 422);
+}
+
+#[tokio::test]
+async fn two_admins_cannot_steer_past_each_other() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.commit("second");
+    let at = format!("{E}/rollouts/{}", house.rollout().await);
+    let steer = async |verb: &str, tag: &str, body: Value| {
+        let tag = [("if-match", tag)];
+        house.call(Method::POST, &format!("{at}/{verb}"), &tag, Some(body)).await
+    };
+    let paused = steer("pause", "\"1\"", json!({})).await;
+    assert_eq!((paused.status, paused.header("etag")), (200, "\"2\""), "{}", paused.text);
+    assert_eq!((&paused.body["status"], &paused.body["paused"]["by"]), (&json!("paused"), &json!("root")));
+    assert_eq!(steer("abort", "\"1\"", json!({})).await.status, 412, "it was looked at before the pause");
+    assert_eq!(steer("pause", "*", json!({})).await.status, 409, "it is paused");
+    assert_eq!(steer("pause", "*", json!({"reason": "x"})).await.status, 400);
+    let resumed = steer("resume", "\"2\"", json!({})).await;
+    assert_eq!((resumed.status, &resumed.body["status"]), (200, &json!("running")), "{}", resumed.text);
+    assert_eq!(steer("resume", "*", json!({})).await.status, 409);
+    assert_eq!(steer("retry", "*", json!({})).await.status, 409, "it is under way");
+    let aborted = steer("abort", "\"3\"", json!({"roll_back": false})).await;
+    assert_eq!((aborted.status, &aborted.body["status"]), (200, &json!("aborted")), "{}", aborted.text);
+    for verb in ["pause", "resume", "abort"] {
+        let over = steer(verb, "*", json!({})).await;
+        assert_eq!((over.status, over.text.contains("over")), (409, true), "{verb}: {}", over.text);
+    }
+    let nothing = steer("retry", "*", json!({})).await;
+    assert_eq!((nothing.status, nothing.text.contains("nothing")), (409, true), "{}", nothing.text);
+    let notices = house.env.store().outbox(10).await.unwrap();
+    assert_eq!(notices.iter().filter(|one| one.notice.thread == "shop-1").count(), 1, "its end is told once");
+    assert_eq!(house.rollout().await, "shop-2", "the app is free again");
+}
+
+#[tokio::test]
+async fn a_version_that_did_harm_needs_a_reason() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let target = code.commit("second");
+    let harmful = Quarantined {
+        version: target.parse().unwrap(),
+        rollout: "shop-7".parse().unwrap(),
+        because: "2 of 5 failed in stage 1".to_owned(),
+        at: house.now(),
+    };
+    let app = AppState {
+        version: 1,
+        rollouts: 7,
+        quarantined: vec![harmful],
+        ..AppState::new("shop".parse().unwrap())
+    };
+    let done = house.env.store().put_app_state(&app, Vec::new()).await.unwrap();
+    assert!(matches!(done, Commit::Done { .. }));
+    let path = format!("{E}/rollouts");
+    let start = |force: Option<&str>| {
+        let mut order = json!({"app": "shop", "target": target});
+        order["force"] = force.map_or(Value::Null, |force| json!(force));
+        house.post(&path, order)
+    };
+    let refused = start(None).await;
+    assert_eq!((refused.status, refused.text.contains("shop-7")), (409, true), "{}", refused.text);
+    assert_eq!(start(Some(" \n ")).await.status, 400);
+    let forced = start(Some("the disk was full")).await;
+    assert_eq!((forced.status, &forced.body["id"]), (202, &json!("shop-8")), "{}", forced.text);
+    assert_eq!(forced.body["forced"], "the disk was full");
+    assert!(house.get(&format!("{E}/audit")).await.text.contains("forced: the disk was full"));
+    let app = house.env.store().app_state(&app.app).await.unwrap();
+    assert_eq!(app.quarantined.len(), 1, "it stays quarantined");
+}
+
+#[tokio::test]
+async fn an_owner_sees_their_own_rows_and_nothing_of_others() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    house.service("elsewhere", "true", Some("eve@example.com")).await;
+    code.commit("second");
+    let id = house.rollout().await;
+    let at = format!("{E}/rollouts/{id}");
+    let ada = house.token("ada", Scope::Owner, Some("ada@example.com")).await;
+    let eve = house.token("eve", Scope::Owner, Some("eve@example.com")).await;
+    let get = async |token: &str, path: &str| house.call_as(token, Method::GET, path, &[], None).await;
+    let hers = get(&ada, &at).await;
+    assert_eq!((hers.status, ids(&hers.body["services"])), (200, vec!["vps-001"]), "{}", hers.text);
+    let sizes: u64 =
+        hers.body["stages"].as_array().unwrap().iter().map(|stage| stage["size"].as_u64().unwrap()).sum();
+    assert_eq!(sizes, 1, "{}", hers.text);
+    assert!(!hers.text.contains("vps-002") && !hers.text.contains("vps-003"), "{}", hers.text);
+    assert_eq!(get(&ada, &format!("{E}/rollouts")).await.body["items"][0]["id"], json!(id));
+    let foreign = get(&eve, &at).await;
+    let missing = get(&eve, &format!("{E}/rollouts/shop-9")).await;
+    assert_eq!((foreign.status, missing.status), (404, 404));
+    assert_eq!(
+        foreign.text.replace("shop-1", ""),
+        missing.text.replace("shop-9", ""),
+        "no difference to see"
+    );
+    assert!(get(&eve, &format!("{E}/rollouts")).await.body["items"].as_array().unwrap().is_empty());
+    let paused = house.call_as(&ada, Method::POST, &format!("{at}/pause"), &[], None).await;
+    assert_eq!(paused.status, 403);
+}
+
+/// Gives a service to a rollout, half-way through its check-out.
+async fn give_to_rollout(house: &House, service: &str, rollout: &str) {
+    let store = house.env.store();
+    let placed = store.load_service(&service.parse().unwrap()).await.unwrap().unwrap();
+    let head = house.head(rollout).await;
+    let mut next = placed.watch.clone();
+    next.version += 1;
+    next.action_no += 1;
+    next.status = Status::Updating;
+    next.because = "being brought to another version".to_owned();
+    next.update = Some(Box::new(Updating {
+        rollout: head.id.clone(),
+        row: 0,
+        target: head.target.clone(),
+        previous: "a".repeat(40).parse().unwrap(),
+        way: Way::Forward,
+        step: UpdateStep::CheckOut,
+        action_no: next.action_no,
+        process: None,
+        again: 0,
+        until: house.now() + Duration::from_secs(300),
+        back_because: None,
+        stray: false,
+    }));
+    let mut becomes = head.clone();
+    becomes.version += 1;
+    becomes.begun += 1;
+    becomes.under_way = vec![placed.spec.id.clone()];
+    let step = Move {
+        service: Some(Decision { next, effects: Vec::new() }),
+        head: HeadPart::Becomes(Box::new(becomes)),
+        row: None,
+        app: None,
+        effects: Vec::new(),
+    };
+    let done = store.commit_move(Fence::Person, Some(&placed), &step).await.unwrap();
+    assert!(matches!(done, Commit::Done { .. }));
+}
+
+#[tokio::test]
+async fn a_service_that_a_rollout_has_is_left_to_it() {
+    let (house, code) = (House::new().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let target = code.commit("second");
+    let id = house.rollout().await;
+    give_to_rollout(&house, "vps-001", &id).await;
+    let at = format!("{E}/services/vps-001");
+
+    let shown = house.get(&at).await;
+    let version = &shown.body["version"];
+    assert_eq!(
+        (&version["status"], &version["target"], &version["rollout"]),
+        (&json!("updating"), &json!(target), &json!(id))
+    );
+    let why = house.get(&format!("{at}/why")).await;
+    assert_eq!(
+        (&why.body["rollout"]["id"], &why.body["rollout"]["step"]),
+        (&json!(id), &json!("check out")),
+        "{}",
+        why.text
+    );
+    assert!(why.body["next"].as_str().unwrap().contains("check out"), "{}", why.text);
+    let rollout = house.get(&format!("{E}/rollouts/{id}")).await;
+    let row = rollout.body["services"].as_array().unwrap().iter().find(|row| row["id"] == "vps-001").unwrap();
+    assert_eq!(
+        (&row["status"], &row["way"], &row["step"]),
+        (&json!("updating"), &json!("forward"), &json!("check out"))
+    );
+    assert!(rollout.body["waits_for"].as_str().unwrap().contains("`vps-001`"), "{}", rollout.text);
+
+    for (verb, order) in [("restart", json!({})), ("hold", json!({"reason": "x"}))] {
+        let refused = house.post(&format!("{at}/{verb}"), order).await;
+        assert_eq!(refused.status, 409, "{verb}: {}", refused.text);
+        assert!(
+            refused.text.contains(&id) && refused.text.contains("rollout abort"),
+            "{verb}: {}",
+            refused.text
+        );
+    }
+    for patch in [
+        json!({"address": "127.0.0.2"}),
+        json!({"restart": "never", "update": null}),
+        json!({"check": {"command": "false"}}),
+        json!({"update": {"branch": "next"}}),
+    ] {
+        let refused = house.call(Method::PATCH, &at, &[], Some(patch.clone())).await;
+        assert_eq!((refused.status, refused.text.contains(&id)), (409, true), "{patch}: {}", refused.text);
+    }
+    let mut whole = shown.body["spec"].clone();
+    whole["address"] = json!("127.0.0.3");
+    assert_eq!(house.call(Method::PUT, &at, &[], Some(whole)).await.status, 409);
+    let owner = house.call(Method::PATCH, &at, &[], Some(json!({"owner": "eve@example.com"}))).await;
+    assert_eq!(owner.status, 200, "what a rollout does not stand on may change: {}", owner.text);
+    assert_eq!(house.call(Method::DELETE, &at, &[], None).await.status, 204);
+}
