@@ -5,6 +5,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -49,6 +50,8 @@ pub struct DemoHostSettings {
     pub max_sessions: usize,
     /// Its units, all up to begin with.
     pub units: Vec<(String, Nature)>,
+    /// The folder that its commands know as `/srv`; one of its own if left out.
+    pub srv: Option<PathBuf>,
 }
 
 impl DemoHostSettings {
@@ -56,7 +59,14 @@ impl DemoHostSettings {
     #[must_use]
     pub fn new(authorized: PublicKey) -> Self {
         let bind = IpAddr::V4(Ipv4Addr::LOCALHOST);
-        Self { user: "demo".to_owned(), authorized, bind, max_sessions: MAX_SESSIONS, units: Vec::new() }
+        Self {
+            user: "demo".to_owned(),
+            authorized,
+            bind,
+            max_sessions: MAX_SESSIONS,
+            units: Vec::new(),
+            srv: None,
+        }
     }
 }
 
@@ -88,6 +98,7 @@ struct Shared {
     user: String,
     authorized: PublicKey,
     systemd: Systemd,
+    srv: Option<PathBuf>,
     sandbox: OnceCell<Sandbox>,
     connections: AtomicU64,
     authentications_tried: AtomicU64,
@@ -116,6 +127,7 @@ impl DemoHost {
             user: settings.user,
             authorized: settings.authorized,
             systemd,
+            srv: settings.srv,
             sandbox: OnceCell::new(),
             connections: AtomicU64::new(0),
             authentications_tried: AtomicU64::new(0),
@@ -379,7 +391,9 @@ fn reply_now(session: &mut Session, channel: ChannelId, answer: Answer) -> Resul
 async fn reply_later(shared: Arc<Shared>, handle: Handle, channel: ChannelId, line: String) {
     let sandbox = shared
         .sandbox
-        .get_or_try_init(|| async { Sandbox::start(shared.systemd.clone(), shared.stopping.clone()) })
+        .get_or_try_init(|| async {
+            Sandbox::start(shared.systemd.clone(), shared.srv.clone(), shared.stopping.clone())
+        })
         .await;
     let ended = match sandbox {
         Ok(sandbox) => sandbox.run(&line).await,

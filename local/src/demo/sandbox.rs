@@ -31,6 +31,8 @@ const RECORD_SEPARATOR: u8 = 0x1e;
 pub(super) struct Sandbox {
     home: tempfile::TempDir,
     path: String,
+    /// What `/srv` stands for on this host.
+    srv: PathBuf,
     turns: tokio::sync::Semaphore,
     stopping: CancellationToken,
 }
@@ -45,10 +47,15 @@ pub(super) enum Ended {
 }
 
 impl Sandbox {
-    /// Makes the home and its scripts, and answers them from `systemd` until dropped.
-    pub(super) fn start(systemd: Systemd, stopping: CancellationToken) -> io::Result<Self> {
+    /// Makes the home and its scripts, and answers them from `systemd` until dropped. `/srv` stands for `srv`, or for a
+    /// folder of the home.
+    pub(super) fn start(
+        systemd: Systemd,
+        srv: Option<PathBuf>,
+        stopping: CancellationToken,
+    ) -> io::Result<Self> {
         let home = tempfile::Builder::new().prefix("lamplighter-demo-").tempdir()?;
-        for folder in ["bin", "answers", "tmp", "run"] {
+        for folder in ["bin", "answers", "tmp", "run", "srv"] {
             std::fs::create_dir(home.path().join(folder))?;
         }
         for program in ["systemctl", "journalctl", "docker"] {
@@ -72,7 +79,8 @@ impl Sandbox {
             home.path().join("bin").display(),
             std::env::var("PATH").unwrap_or_else(|_| "/usr/bin:/bin".to_owned())
         );
-        Ok(Self { home, path, turns: tokio::sync::Semaphore::new(MAX_COMMANDS), stopping })
+        let srv = srv.unwrap_or_else(|| home.path().join("srv"));
+        Ok(Self { home, path, srv, turns: tokio::sync::Semaphore::new(MAX_COMMANDS), stopping })
     }
 
     /// Runs `line` as a login on this host would.
@@ -121,12 +129,25 @@ impl Sandbox {
         let _ = std::fs::remove_dir_all(self.home.path());
     }
 
-    /// The whole machine's lock folders stand for this host's own: many demo hosts share one machine, and must not share a lock.
+    /// The whole machine's lock folders and `/srv` stand for this host's own: many demo hosts share one machine, and must
+    /// share neither a lock nor a checkout.
     fn moved_in(&self, line: &str) -> String {
-        let own = self.home.path().join("run").display().to_string();
-        ["/run/lock", "/var/lock", "/var/tmp"]
-            .iter()
-            .fold(line.to_owned(), |line, shared| line.replace(shared, &own))
+        let run = self.home.path().join("run").display().to_string();
+        let srv = self.srv.display().to_string();
+        // What stands for something else may lie below it, so nothing is replaced twice.
+        let moves = [("/run/lock", &run), ("/var/lock", &run), ("/var/tmp", &run), ("/srv", &srv)];
+        let mut moved = String::with_capacity(line.len());
+        let mut rest = line;
+        while let Some(next) = rest.chars().next() {
+            if let Some((shared, own)) = moves.iter().find(|(shared, _)| rest.starts_with(shared)) {
+                moved.push_str(own);
+                rest = rest.get(shared.len()..).unwrap_or_default();
+            } else {
+                moved.push(next);
+                rest = rest.get(next.len_utf8()..).unwrap_or_default();
+            }
+        }
+        moved
     }
 }
 

@@ -4,6 +4,7 @@ mod looks;
 mod unit;
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -174,6 +175,11 @@ impl Systemd {
     /// Decides what becomes of the unit from its next start on.
     pub fn set_nature(&self, name: &str, nature: Nature) {
         self.with(name, |unit| unit.nature = nature);
+    }
+
+    /// Lets what the unit does follow from the release that is checked out in `dir`, from its next start on.
+    pub fn set_code(&self, name: &str, dir: PathBuf) {
+        self.with(name, |unit| unit.code = Some(dir));
     }
 
     /// Makes a restart of the unit take this long, so that two of them can meet.

@@ -21,6 +21,9 @@ const MAX_NAMED: usize = 60;
 /// Most skipped services told one by one.
 const MAX_SKIPPED: usize = 40;
 
+/// Most sets of commands shown: services of one app rarely differ in more than one way.
+const MAX_SETS: usize = 4;
+
 /// The server's plan, as far as it is shown.
 #[derive(Debug, Deserialize)]
 pub(super) struct Plan {
@@ -159,7 +162,7 @@ impl Plan {
 
     fn commands(&self) -> String {
         let mut text = String::new();
-        for set in &self.commands {
+        for set in self.commands.iter().take(MAX_SETS) {
             let on = services(usize::try_from(set.services).unwrap_or(usize::MAX));
             text.push_str(&format!("\non {on}:\n"));
             for (heading, commands) in [("", &set.forward), ("and back, if it fails:", &set.back)] {
@@ -170,6 +173,10 @@ impl Plan {
                     text.push_str(&format!("    {}\n", one_line(command, MAX_SENTENCE_CHARS)));
                 }
             }
+        }
+        let more = self.commands.len().saturating_sub(MAX_SETS);
+        if more > 0 {
+            text.push_str(&format!("\n… and {more} more sets of commands, with `--json`\n"));
         }
         text
     }

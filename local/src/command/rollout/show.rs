@@ -157,7 +157,9 @@ pub(super) fn story(service: &Service, now: Moment) -> String {
         | RowStatus::Failed
         | RowStatus::Skipped => String::new(),
     };
-    let parts = [doing, because, versions].into_iter().filter(|part| !part.is_empty());
+    // How a success came about is what its versions say.
+    let because = if service.status == RowStatus::Success && !versions.is_empty() { "" } else { &because };
+    let parts = [doing.as_str(), because, versions.as_str()].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("; ")
 }
 

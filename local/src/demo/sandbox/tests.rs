@@ -5,7 +5,7 @@ use crate::demo::systemd::{Nature, State};
 fn sandbox() -> (Systemd, Sandbox) {
     let systemd = Systemd::new();
     systemd.add("web", Nature::Sound);
-    let sandbox = Sandbox::start(systemd.clone(), CancellationToken::new()).unwrap();
+    let sandbox = Sandbox::start(systemd.clone(), None, CancellationToken::new()).unwrap();
     (systemd, sandbox)
 }
 
@@ -69,4 +69,13 @@ async fn nothing_is_left_behind() {
 async fn a_command_killed_by_a_signal_has_no_status() {
     let (_, sandbox) = sandbox();
     assert_eq!(sandbox.run("kill -9 $$").await, Ended::Killed);
+}
+
+#[tokio::test]
+async fn what_all_hosts_call_srv_is_each_host_s_own() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("note"), "mine").unwrap();
+    let sandbox =
+        Sandbox::start(Systemd::new(), Some(folder.path().to_owned()), CancellationToken::new()).unwrap();
+    assert_eq!(run(&sandbox, "cd '/srv' && cat note /srv/note").await.stdout, "minemine");
 }

@@ -1,9 +1,11 @@
 //! One pretend unit: how it starts, refuses, dies and is ended.
 
 use std::collections::VecDeque;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use super::{Nature, State};
+use crate::demo::release::behaviour;
 
 /// Most lines a unit's journal keeps: more than any letter quotes.
 pub(super) const MAX_JOURNAL_LINES: usize = 100;
@@ -15,6 +17,10 @@ const START_WINDOW: Duration = Duration::from_secs(10);
 /// A unit and what it has lived through.
 pub(super) struct Unit {
     pub(super) nature: Nature,
+    /// Where its code is checked out, if what runs follows from that.
+    pub(super) code: Option<PathBuf>,
+    /// What became of this run, as its nature or its code had it at its start.
+    run: Nature,
     pub(super) state: State,
     pub(super) changed: Instant,
     pub(super) invocation: String,
@@ -31,6 +37,8 @@ impl Unit {
     pub(super) fn new(nature: Nature) -> Self {
         Self {
             nature,
+            code: None,
+            run: nature,
             state: State::Inactive,
             changed: Instant::now(),
             invocation: String::new(),
@@ -59,14 +67,11 @@ impl Unit {
         self.result = "success";
         self.exit_status = 0;
         self.log("Starting…");
-        match self.nature {
+        let (run, last_words) = self.behaviour();
+        self.run = run;
+        match run {
             Nature::RefusesToStart => {
-                self.end(
-                    State::Failed,
-                    "exit-code",
-                    1,
-                    "error: cannot open /etc/demo.conf: No such file or directory",
-                );
+                self.end(State::Failed, "exit-code", 1, &last_words);
                 false
             }
             Nature::SlowToStart(_) => {
@@ -81,10 +86,19 @@ impl Unit {
         }
     }
 
+    /// How its next run behaves, and what it says if it does not start. Code shows only in a unit that is otherwise sound.
+    fn behaviour(&self) -> (Nature, String) {
+        let last_words = "error: cannot open /etc/demo.conf: No such file or directory".to_owned();
+        match (&self.code, self.nature) {
+            (Some(dir), Nature::Sound) => behaviour(dir),
+            (Some(_) | None, nature) => (nature, last_words),
+        }
+    }
+
     /// Lets the time that has passed since the last look have its effect.
     pub(super) fn settle(&mut self, now: Instant) {
         let age = now.saturating_duration_since(self.changed);
-        match (self.nature, self.state) {
+        match (self.run, self.state) {
             (Nature::DiesAfter(life), State::Active) if age >= life => {
                 self.end(State::Failed, "exit-code", 1, "panic: connection pool exhausted");
             }

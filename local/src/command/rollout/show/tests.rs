@@ -24,7 +24,7 @@ fn under_way_it_says_what_it_waits_for_and_what_each_service_is_doing() {
     vps-005  stage 2  rolled back  install failed: bun: command not found; runs 9f8e7d6
     vps-004  stage 2  updating     install, at most 40 s more; ran 9f8e7d6
     vps-006  stage 2  updating     back: check out, at most 40 s more; install failed: exit 1; ran 9f8e7d6
-    vps-001  stage 1  success      healthy 30 s after the last restart; 9f8e7d6 → 1a2b3c4
+    vps-001  stage 1  success      9f8e7d6 → 1a2b3c4
     2 services not begun yet
 
     next  `lamplighter rollout watch shop-3` follows it
@@ -47,7 +47,7 @@ fn halted_it_names_first_what_a_person_must_look_at() {
 
     vps-006  stage 2  failed       install failed: exit 1; going back: check out failed: No space left on device; ran 9f8e7d6
     vps-005  stage 2  rolled back  install failed: bun: command not found; runs 9f8e7d6
-    vps-001  stage 1  success      healthy 30 s after the last restart; 9f8e7d6 → 1a2b3c4
+    vps-001  stage 1  success      9f8e7d6 → 1a2b3c4
     vps-004  stage 2  success      9f8e7d6 → 1a2b3c4
     2 services never begun
 

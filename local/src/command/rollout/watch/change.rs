@@ -23,43 +23,51 @@ pub(super) enum Change {
     Service { rollout: String, service: Box<Service> },
 }
 
-/// What `now` has that `before` had not; all that is under way or settled if there was nothing before. Services come
-/// before the stage and the rollout that they decide.
+/// What `now` has that `before` had not; all that is under way or settled if there was nothing before. In the order in
+/// which one follows from the other: services that are done, their stages, services that begin, the rollout.
 pub(super) fn changes(before: Option<&Rollout>, now: &Rollout) -> Vec<Change> {
+    let known: BTreeMap<&ServiceId, &Service> =
+        before.iter().flat_map(|rollout| &rollout.services).map(|service| (&service.id, service)).collect();
+    let has_changed = |service: &&Service| match known.get(&service.id) {
+        Some(known) => told_of(known) != told_of(service),
+        None => service.status != RowStatus::Pending,
+    };
+    let (busy, done): (Vec<&Service>, Vec<&Service>) =
+        now.services.iter().filter(has_changed).partition(|service| service.status == RowStatus::Updating);
+    let change = |service: &Service| Change::Service {
+        rollout: now.id.to_string(),
+        service: Box::new(service.clone()),
+    };
     let mut changes = Vec::new();
     if before.is_none() {
         changes.push(whole(now));
     }
-    let known: BTreeMap<&ServiceId, &Service> =
-        before.iter().flat_map(|rollout| &rollout.services).map(|service| (&service.id, service)).collect();
-    for service in &now.services {
-        let changed = match known.get(&service.id) {
-            Some(known) => told_of(known) != told_of(service),
-            None => service.status != RowStatus::Pending,
-        };
-        if changed {
-            changes.push(Change::Service { rollout: now.id.to_string(), service: Box::new(service.clone()) });
-        }
-    }
-    let stages = before.map(|rollout| rollout.stages.as_slice()).unwrap_or_default();
-    for (index, stage) in now.stages.iter().enumerate() {
-        let changed = match stages.get(index) {
-            Some(known) => known.status != stage.status,
-            None => stage.status != "pending",
-        };
-        if changed {
-            changes.push(Change::Stage {
-                rollout: now.id.to_string(),
-                number: index + 1,
-                of: now.stages.len(),
-                stage: stage.clone(),
-            });
-        }
-    }
+    changes.extend(done.into_iter().map(change));
+    changes.extend(stages(before, now));
+    changes.extend(busy.into_iter().map(change));
     if before.is_some_and(|before| before.status != now.status) {
         changes.push(whole(now));
     }
     changes
+}
+
+fn stages(before: Option<&Rollout>, now: &Rollout) -> Vec<Change> {
+    let known = before.map(|rollout| rollout.stages.as_slice()).unwrap_or_default();
+    let has_changed = |index: usize, stage: &Stage| match known.get(index) {
+        Some(known) => known.status != stage.status,
+        None => stage.status != "pending",
+    };
+    now.stages
+        .iter()
+        .enumerate()
+        .filter(|(index, stage)| has_changed(*index, stage))
+        .map(|(index, stage)| Change::Stage {
+            rollout: now.id.to_string(),
+            number: index + 1,
+            of: now.stages.len(),
+            stage: stage.clone(),
+        })
+        .collect()
 }
 
 fn whole(rollout: &Rollout) -> Change {
@@ -170,12 +178,12 @@ mod tests {
         let (before, after) = (sample::rollout(&sample::under_way()), sample::rollout(&sample::halted()));
         insta::assert_snapshot!(lines(None, &before), @r#"
         02:30:50  shop-3        running      main at 1a2b3c4: stage 2 of 3: 2 services are under way
-        02:30:50  vps-001       success      healthy 30 s after the last restart; 9f8e7d6 → 1a2b3c4
-        02:30:50  vps-004       updating     install
+        02:30:50  vps-001       success      9f8e7d6 → 1a2b3c4
         02:30:50  vps-005       rolled back  install failed: bun: command not found; runs 9f8e7d6
-        02:30:50  vps-006       updating     back: check out
         02:30:50  stage 1 of 3  passed       1 succeeded
         02:30:50  stage 2 of 3  arriving     1 failed
+        02:30:50  vps-004       updating     install
+        02:30:50  vps-006       updating     back: check out
         "#);
         assert_eq!(lines(Some(&before), &before), "");
         insta::assert_snapshot!(lines(Some(&before), &after), @r#"
