@@ -9,20 +9,14 @@ use lamplighter_core::rollout::update::{Next, Scene, Settled, after_settle, afte
 use lamplighter_core::rollout::{Move, Rollout, Row, Updating, update};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::sight::{Fault, Look, ProcessId, UnreachableKind};
-use lamplighter_core::update::{
-    ASK_LIMIT, CONNECT_LIMIT, NoStanding, Standing, StepOutcome, UpdateStep, Way,
-};
+use lamplighter_core::update::{ASK_LIMIT, NoStanding, Standing, StepOutcome, UpdateStep, Way};
 use lamplighter_core::watch::Status;
 use lamplighter_core::{Moment, RolloutId, ServiceId};
-use lamplighter_remote::UpdateOrder;
+use lamplighter_remote::{UpdateOrder, time_for};
 use lamplighter_store::{Commit, Placed, StoreError};
 use tokio::time::Instant;
 
 use super::{ASK_AGAIN, Pass, store};
-
-/// What a guarded step may take besides connecting and the step itself: the host's lock, ending what will not end, the
-/// answer's way back.
-const GUARD_LIMIT: Duration = lamplighter_core::policy::GUARD_LIMIT;
 
 impl Pass<'_> {
     /// Carries one service of a rollout to its end, or as far as this pass goes.
@@ -197,7 +191,7 @@ impl Pass<'_> {
             previous: &updating.previous,
             process: updating.process.as_ref(),
         };
-        let limit = CONNECT_LIMIT + updating.step.limit() + GUARD_LIMIT;
+        let limit = time_for(updating.step);
         let made = AssertUnwindSafe(env.parts.hosts.update(&placed.spec, order, limit)).catch_unwind().await;
         made.unwrap_or_else(|_| {
             tracing::error!(env = %env.name(), service = %placed.spec.id, "a step of an update panicked; the host is asked what came of it");
