@@ -34,6 +34,8 @@ use lamplighter_core::sight::{Look, ProcessId, RestartOutcome};
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, UpdateStep, Wanted, Way};
 
+pub use update::time_for;
+
 use credential::Credentials;
 use look::Care;
 use network::Network;
@@ -185,7 +187,8 @@ impl Remote {
     }
 
     /// Makes one step of an update under the host's guard, at most once per action number. `limit` clips the whole of
-    /// it, connecting included.
+    /// it, connecting included: [`time_for`] says how much it may need. If less than half of the step's own limit would
+    /// be left for the step nothing is sent, since it would only be killed half-way.
     pub async fn update(&self, spec: &ServiceSpec, order: &UpdateOrder<'_>, limit: Duration) -> StepOutcome {
         update::update(&self.0, spec, order, limit).await
     }

@@ -30,12 +30,12 @@ pub(crate) const KILL_AFTER_SECS: u64 = 5;
 /// line says more than what stands around it; where no line calls itself one, the last do.
 const CLEANING: &str = "\
 clean() { tr '\\n\\t' '  ' | tr -cd '[:print:]' | cut -c 1-\"${1:-300}\"; }
-complaint() {
+complaint() (
   said=$(head -c 65536 | grep . | grep -v '^sudo: unable to resolve host')
   words=$(printf '%s\\n' \"$said\" | grep -i -E -A 2 '^ *(fatal|error|npm err)' | head -n 3 | clean)
   [ -n \"$words\" ] || words=$(printf '%s\\n' \"$said\" | tail -n 2 | clean)
   printf '%s\\n' \"$words\"
-}
+)
 ";
 
 /// What says which run of a service is there.

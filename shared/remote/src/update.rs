@@ -9,8 +9,8 @@ use lamplighter_core::Version;
 use lamplighter_core::sight::{Fault, ProcessId, UnreachableKind};
 use lamplighter_core::spec::{ServiceSpec, Transport, Update};
 use lamplighter_core::update::{
-    ASK_LIMIT, CHECK_OUT_LIMIT, CONNECT_LIMIT, NoStanding, NotResolved, Standing, StepOutcome, Wanted,
-    is_branch,
+    ASK_LIMIT, CHECK_OUT_LIMIT, CONNECT_LIMIT, NoStanding, NotResolved, Standing, StepOutcome, UpdateStep,
+    Wanted, is_branch,
 };
 
 use crate::deadline::Deadline;
@@ -25,6 +25,13 @@ const AROUND: Duration = Duration::from_secs(shell::LOCK_WAIT_SECS + shell::KILL
 const LEAST_SHARE: u32 = 2;
 /// From the end of a question's limit on the host until its answer is given up here.
 const ANSWER_GRACE: Duration = Duration::from_secs(shell::KILL_AFTER_SECS + 3);
+
+/// What [`crate::Remote::update`] needs at most to make a step: to connect, to wait for the host's lock, to make it within
+/// its own limit, and to write down what came of it. With much less it sends nothing.
+#[must_use]
+pub fn time_for(step: UpdateStep) -> Duration {
+    CONNECT_LIMIT + step.limit() + AROUND
+}
 
 /// Asks what is there.
 pub(crate) async fn standing(
@@ -166,3 +173,6 @@ fn new_nonce() -> String {
 fn run_of(text: &str) -> Option<ProcessId> {
     ProcessId::try_from(text.trim().to_owned()).ok()
 }
+
+#[cfg(test)]
+mod tests;

@@ -71,7 +71,7 @@ sum_of_changes() {
   { g rev-parse HEAD; g diff HEAD --no-ext-diff --no-textconv --no-color --binary --ignore-submodules=untracked; } 2>/dev/null | g hash-object --stdin
 }
 noted() { [ -f \"$leavings\" ] && read -r sum <\"$leavings\" && [ -n \"$sum\" ] && [ \"$sum\" = \"$(sum_of_changes)\" ]; }
-named() { printf '%s\\n' \"$(printf '%s\\n' \"$1\" | grep -c .) $(printf '%s\\n' \"$1\" | cut -c 4- | head -n 3 | clean 200)\"; }
+named() { echo \"$(printf '%s\\n' \"$1\" | grep -c .) $(printf '%s\\n' \"$1\" | cut -c 4- | head -n 3 | clean 200)\"; }
 under_way() {
   for sign in MERGE_HEAD CHERRY_PICK_HEAD REVERT_HEAD BISECT_LOG rebase-merge rebase-apply; do
     [ -e \"$gitdir/$sign\" ] && { echo \"$sign\"; return 0; }
@@ -162,26 +162,26 @@ pub(super) fn check_out(git: &GitUpdate, way: Way) -> String {
 /// Lock files of a git that was killed stand in the way of every other. They go only while we hold the host's lock and no
 /// git is at work in the checkout.
 const LOCKS: &str = "\
-at_work() {
+at_work() (
   for process in /proc/[0-9]*; do
     { read -r name <\"$process/comm\"; } 2>/dev/null || continue
     case $name in git|git-*) ;; *) continue ;; esac
-    case $(readlink \"$process/cwd\" 2>/dev/null)/ in \"$here\"/*) return 0 ;; esac
+    case $(readlink \"$process/cwd\" 2>/dev/null)/ in \"$here\"/*) exit 0 ;; esac
   done
-  return 1
+  exit 1
+)
+lock_files() {
+  printf '%s\\n' \"$gitdir/index.lock\" \"$gitdir/HEAD.lock\"
+  common=$(g rev-parse --git-common-dir 2>/dev/null)
+  printf '%s\\n' \"$common/packed-refs.lock\" \"$common/shallow.lock\" \"$common/config.lock\" \"$common/refs/remotes/origin/$branch.lock\"
+  find \"$gitdir/modules\" -name index.lock -o -name HEAD.lock -o -name shallow.lock 2>/dev/null
 }
 clear_locks() {
-  common=$(g rev-parse --git-common-dir 2>/dev/null)
-  [ -d \"$gitdir/modules\" ] && inner=$(find \"$gitdir/modules\" -name index.lock -o -name HEAD.lock -o -name shallow.lock 2>/dev/null) || inner=
-  old_ifs=$IFS
-  IFS='
-'
-  for file in \"$gitdir/index.lock\" \"$gitdir/HEAD.lock\" \"$common/packed-refs.lock\" \"$common/shallow.lock\" \"$common/config.lock\" \"$common/refs/remotes/origin/$branch.lock\" $inner; do
+  lock_files | while IFS= read -r file; do
     [ -e \"$file\" ] || continue
-    if at_work; then IFS=$old_ifs; return 1; fi
-    [ \"$lock\" = 1 ] && rm -f \"$file\" && remark removed \"${file##*/}\"
+    at_work && exit 1
+    [ \"$lock\" = 0 ] || { rm -f \"$file\" && remark removed \"${file##*/}\"; } || :
   done
-  IFS=$old_ifs
 }
 clear_locks || refuse at-work
 ";

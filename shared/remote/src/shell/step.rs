@@ -89,10 +89,8 @@ const NO_COMMAND: &str = "refuse no-command";
 /// it, if no directory is named.
 fn commanding(update: &Update, order: &UpdateOrder<'_>) -> String {
     let (dir, command) = match update {
-        Update::Git(git) => match order.step {
-            UpdateStep::Install => (Some(&git.dir), git.install.as_ref()),
-            step => (Some(&git.dir), beside(&git.around, step)),
-        },
+        Update::Git(git) if order.step == UpdateStep::Install => (Some(&git.dir), git.install.as_ref()),
+        Update::Git(git) => (Some(&git.dir), beside(&git.around, order.step)),
         Update::Docker(docker) => (Some(&docker.dir), beside(&docker.around, order.step)),
         Update::Own(own) => (own.dir.as_ref(), own_step(own, order)),
     };
