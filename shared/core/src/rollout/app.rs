@@ -82,12 +82,4 @@ impl AppState {
     pub fn without_waiting(&self) -> AppState {
         AppState { version: self.version + 1, waiting: None, ..self.clone() }
     }
-
-    /// The state after `version` may be brought again, because a person said so.
-    #[must_use]
-    pub fn pardoned(&self, version: &Version) -> AppState {
-        let mut next = AppState { version: self.version + 1, ..self.clone() };
-        next.quarantined.retain(|harmful| harmful.version != *version);
-        next
-    }
 }

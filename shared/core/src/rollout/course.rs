@@ -452,6 +452,10 @@ pub fn conclude(ending: Move, app: &AppState, settings: &Settings, harmed: &[Row
         let surplus = next.quarantined.len().saturating_sub(MAX_QUARANTINED);
         next.quarantined.drain(..surplus);
     }
+    if end == End::Completed {
+        // Somebody forced it, and was right.
+        next.quarantined.retain(|harmful| harmful.version != rollout.target);
+    }
     let mut effects = ending.effects.clone();
     effects.push(Effect::Tell(farewell(&rollout, end, settings, harmed, now)));
     Move { app: Some(next), effects, ..ending }

@@ -254,7 +254,9 @@ impl Options {
             return Err(format!("at_once: choose from 1 to {AT_ONCE_MAX}"));
         }
         if self.canaries.len() > MAX_CANARIES {
-            return Err(format!("canaries: name at most {MAX_CANARIES}; the rest follows in an order of its own"));
+            return Err(format!(
+                "canaries: name at most {MAX_CANARIES}; the rest follows in an order of its own"
+            ));
         }
         if self.soak > SOAK_MOST {
             let most = duration_text::written(SOAK_MOST);

@@ -390,6 +390,11 @@ fn the_end_frees_the_app_and_quarantines_only_what_halted() {
     let concluded = conclude(head_move(&rollout(&[1]), aborted, "ada"), &app, &settings, &[], at(5));
     assert!(concluded.app.unwrap().quarantined.is_empty());
 
+    let completed = after(rollout(&[1]), &[Event::AlreadyThere, Event::Soaked]);
+    let before = AppState { version: 8, ..next };
+    let concluded = conclude(head_move(&rollout(&[1]), completed, "shop-1"), &before, &settings, &[], at(5));
+    assert!(concluded.app.unwrap().quarantined.is_empty(), "whoever forced it was right");
+
     let going_on = head_move(&rollout(&[2]), after(rollout(&[2]), &[Event::LeftAlone]), "shop-1");
     assert_eq!(conclude(going_on.clone(), &app, &settings, &[], at(5)), going_on);
 }
