@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use lamplighter_app::people::may_become;
 use lamplighter_app::{Clock, Env, EnvParts, hand};
 use lamplighter_core::{EnvName, Moment};
 use lamplighter_http::{Home, SecretText, mint_token, router};
@@ -131,7 +132,9 @@ impl House {
                 Failure::new(Exit::Failed, "no environment could be opened").hint("mend one of those above")
             );
         }
-        let home = Home::new(opened.iter().map(|one| one.env.clone()), started, env!("CARGO_PKG_VERSION"));
+        let home = Home::new(opened.iter().map(|one| one.env.clone()), started, env!("CARGO_PKG_VERSION"))
+            .with_secrets_in(&config.data);
+        tell_of_hooks(&home).await?;
         Ok(House { listener, url: format!("http://{local}"), envs: opened, home: Arc::new(home) })
     }
 
@@ -211,6 +214,19 @@ impl House {
     }
 }
 
+/// Says which hooks cannot prove anything: their calls are refused until that is mended.
+async fn tell_of_hooks(home: &Home) -> Result<(), Failure> {
+    for env in home.envs() {
+        let problems = home.unusable_secrets(env).await.map_err(|error| {
+            Failure::new(Exit::Failed, format!("env `{}`: {}", env.name(), chain(&error)))
+        })?;
+        for problem in problems {
+            say::note(&format!("warning: env `{}`: {problem}", env.name()));
+        }
+    }
+    Ok(())
+}
+
 /// Opens an env: its data file, its ways to hosts and people, and what the files say of it.
 async fn open_env(config: &Config, post: &Post, env: EnvConfig, now: Moment) -> Result<Opened, Failure> {
     let file = config::data_file(&config.data, &env.name);
@@ -254,7 +270,16 @@ async fn apply_files(
         }
     }
     let (mut added, mut changed) = (0_u32, 0_u32);
+    let any_rollout = store.app_states().await?.iter().any(|app| app.active.is_some());
     for spec in env.fleet.iter().flatten() {
+        let there = if any_rollout { store.load_service(&spec.id).await? } else { None };
+        if let Some(Err(refused)) = there.map(|placed| may_become(&placed, spec, now)) {
+            say::note(&format!(
+                "warning: env `{}`: {refused}; what the fleet file says of it is applied at the next start",
+                env.name
+            ));
+            continue;
+        }
         match store.put_service(spec, Expected::Any, now).await? {
             Put::Created { .. } => added += 1,
             Put::Replaced { .. } => changed += 1,

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use lamplighter_app::Env;
 use lamplighter_core::{EnvName, Moment};
+use lamplighter_store::StoreError;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
 
@@ -77,6 +78,19 @@ impl Home {
     #[must_use]
     pub fn with_secrets_in(self, base_dir: impl Into<PathBuf>) -> Self {
         Self { secrets: Secrets { base_dir: base_dir.into() }, ..self }
+    }
+
+    /// The secrets of an env's hooks that cannot be used, each with the reason: a hook without any refuses every call.
+    ///
+    /// # Errors
+    /// If the store cannot be used.
+    pub async fn unusable_secrets(&self, env: &Env) -> Result<Vec<String>, StoreError> {
+        let mut told = Vec::new();
+        for (name, hook) in env.store().settings().await?.1.hooks {
+            let (_, problems) = self.secrets.read(hook.kind, hook.secret).await;
+            told.extend(problems.into_iter().map(|problem| format!("hook `{name}`: secret {problem}")));
+        }
+        Ok(told)
     }
 
     /// The env of this name.

@@ -70,7 +70,7 @@ pub(crate) struct Secrets {
 
 impl Secrets {
     /// The keys at these places that can be read, and why the others cannot.
-    pub(super) async fn read(&self, kind: HookKind, places: Vec<KeyRef>) -> (Vec<HookKey>, Vec<String>) {
+    pub(crate) async fn read(&self, kind: HookKind, places: Vec<KeyRef>) -> (Vec<HookKey>, Vec<String>) {
         let base_dir = self.base_dir.clone();
         let read = tokio::task::spawn_blocking(move || {
             places.iter().map(|place| key_at(&base_dir, kind, place)).collect::<Vec<_>>()

@@ -28,7 +28,7 @@ pub(crate) struct House {
     pub(crate) router: Router,
     pub(crate) admin: String,
     description: Value,
-    _dir: tempfile::TempDir,
+    dir: tempfile::TempDir,
 }
 
 /// An answer.
@@ -70,13 +70,18 @@ impl House {
         let env = env("prod", dir.path(), clock.clone(), faults).await;
         let other = env_of_another_name(dir.path(), clock.clone()).await;
         let started = clock.now();
-        let home = Home::new([Arc::clone(&env), other], started, "0.1.0");
+        let home = Home::new([Arc::clone(&env), other], started, "0.1.0").with_secrets_in(dir.path());
         let home = Arc::new(if allows_local { home.allowing_local() } else { home });
         let router = router(Arc::clone(&home));
         let admin = mint_token(&env, "root", Scope::Admin, None).await.unwrap().expose().to_owned();
-        let mut house = House { env, home, router, admin, description: Value::Null, _dir: dir };
+        let mut house = House { env, home, router, admin, description: Value::Null, dir };
         house.description = house.send(Method::GET, "/openapi.json", &[], Body::empty()).await.body;
         house
+    }
+
+    /// Where the secrets of hooks lie.
+    pub(crate) fn folder(&self) -> &std::path::Path {
+        self.dir.path()
     }
 
     pub(crate) async fn token(&self, name: &str, scope: Scope, owner: Option<&str>) -> String {

@@ -1,0 +1,442 @@
+//! Hooks: whom they let in, and what becomes of what comes in.
+#![allow(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::net::SocketAddr;
+use std::path::Path;
+
+use axum::body::Body;
+use axum::extract::ConnectInfo;
+use axum::http::{Method, Request};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http_body_util::BodyExt as _;
+use lamplighter_app::rollouts::{Waited, begin_waiting};
+use lamplighter_core::notice::NoticeKind;
+use lamplighter_core::rollout::{AppState, Quarantined};
+use serde_json::{Value, json};
+use sha2::Sha256;
+use tower::ServiceExt as _;
+
+mod house;
+use house::code::Code;
+use house::{E, House, Said};
+
+const GITHUB: &str = "/hooks/prod/github";
+const STANDARD_HOOK: &str = "/hooks/prod/standard";
+/// Secrets of this test alone.
+const OLD: &str = "an old secret, in use until last week";
+const NEW: &str = "a new secret, in use since last week";
+const FORGOTTEN: &str = "a secret that was rotated out a year ago";
+const STANDARD_KEY: &[u8] = b"0123456789abcdef0123456789abcdef";
+const SHOP: [(&str, Option<&str>); 2] = [("vps-001", None), ("vps-002", None)];
+
+/// A house with a hook of each kind.
+async fn hooked() -> House {
+    let house = House::new().await;
+    write_secret(house.folder(), "old", OLD);
+    write_secret(house.folder(), "new", NEW);
+    write_secret(house.folder(), "standard", &format!("whsec_{}", STANDARD.encode(STANDARD_KEY)));
+    let settings = json!({"admins": ["ops@example.com"], "hooks": {
+        "github": {"kind": "github", "secret": ["file:old", "file:new"], "app": "shop", "repository": "acme/shop"},
+        "standard": {"kind": "standard", "secret": "file:standard", "app": "shop"},
+    }});
+    let said = house.call(Method::PUT, &format!("{E}/settings"), &[], Some(settings)).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+    house
+}
+
+fn write_secret(folder: &Path, name: &str, text: &str) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let path = folder.join(name);
+    std::fs::write(&path, text).unwrap();
+    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).unwrap();
+}
+
+fn mac(key: &[u8], parts: &[&[u8]]) -> Vec<u8> {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+    for part in parts {
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().to_vec()
+}
+
+fn hub(secret: &str, body: &str) -> String {
+    let signature = mac(secret.as_bytes(), &[body.as_bytes()]);
+    signature.iter().fold("sha256=".to_owned(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+/// A call as GitHub makes it.
+async fn github(house: &House, secret: &str, delivery: &str, event: &str, body: &Value) -> Said {
+    let body = body.to_string();
+    let signature = hub(secret, &body);
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-github-delivery", delivery),
+        ("x-github-event", event),
+        ("x-hub-signature-256", signature.as_str()),
+    ];
+    house.send(Method::POST, GITHUB, &headers, Body::from(body)).await
+}
+
+fn pushed(commit: &str) -> Value {
+    json!({"ref": "refs/heads/main", "after": commit, "repository": {"full_name": "acme/shop"}})
+}
+
+/// A call as Standard Webhooks has it, made `ago` seconds ago.
+async fn standard(house: &House, id: &str, ago: i64, body: &Value) -> Said {
+    let (body, time) = (body.to_string(), (house.now().as_secs() - ago).to_string());
+    let text: [&[u8]; 5] = [id.as_bytes(), b".", time.as_bytes(), b".", body.as_bytes()];
+    let signature = format!("v1,{}", STANDARD.encode(mac(STANDARD_KEY, &text)));
+    let headers = [
+        ("content-type", "application/json"),
+        ("webhook-id", id),
+        ("webhook-timestamp", time.as_str()),
+        ("webhook-signature", signature.as_str()),
+    ];
+    house.send(Method::POST, STANDARD_HOOK, &headers, Body::from(body)).await
+}
+
+async fn shop(house: &House) -> AppState {
+    house.env.store().app_state(&"shop".parse().unwrap()).await.unwrap()
+}
+
+/// What is said to have become of each delivery of a hook, newest first.
+async fn outcomes(house: &House, hook: &str) -> Vec<(String, String)> {
+    let page = house.get(&format!("{E}/hooks/{hook}/deliveries")).await;
+    assert_eq!(page.status, 200, "{}", page.text);
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let items = page.body["items"].as_array().unwrap();
+    items.iter().map(|item| (text(&item["id"]), text(&item["outcome"]))).collect()
+}
+
+#[tokio::test]
+async fn a_push_starts_a_rollout_of_what_was_pushed() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let commit = code.commit("second");
+    let said = github(&house, NEW, "d-1", "push", &pushed(&commit)).await;
+    assert_eq!((said.status, &said.body["repeat"]), (202, &json!(false)), "{}", said.text);
+    tokio::time::timeout(std::time::Duration::from_secs(5), house.env.advance_bell.rung()).await.unwrap();
+    let begun = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert_eq!(begun, Waited::Started("shop-1".parse().unwrap()));
+    let head = house.head("shop-1").await;
+    assert_eq!(
+        (head.target.as_str(), head.by.as_str(), head.branch.as_deref()),
+        (commit.as_str(), "hook github", Some("main"))
+    );
+    assert_eq!(outcomes(&house, "github").await, [("d-1".to_owned(), "started rollout shop-1".to_owned())]);
+    assert_eq!(shop(&house).await.waiting, None);
+    let audit = house.get(&format!("{E}/audit")).await;
+    assert!(
+        audit.text.contains("hook github") && audit.text.contains("rollout shop-1 started"),
+        "{}",
+        audit.text
+    );
+}
+
+#[tokio::test]
+async fn a_repeat_starts_nothing_new_under_whatever_id() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let push = pushed(&code.commit("second"));
+    let call = |id| github(&house, NEW, id, "push", &push);
+    let (one, other) = tokio::join!(call("d-1"), call("d-1"));
+    assert_eq!((one.status, other.status), (202, 202), "{} {}", one.text, other.text);
+    let repeats = [&one, &other].iter().filter(|said| said.body["repeat"] == true).count();
+    assert_eq!(repeats, 1, "{} {}", one.text, other.text);
+    let version = shop(&house).await.version;
+    begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    for id in ["d-1", "d-2"] {
+        let again = call(id).await;
+        assert_eq!((again.status, &again.body["repeat"]), (202, &json!(true)), "{id}: {}", again.text);
+        assert_eq!(again.body["outcome"], "started rollout shop-1", "{id}: {}", again.text);
+    }
+    assert_eq!((version, shop(&house).await.version), (1, 2), "one push, one start");
+
+    let body = json!({"commit": code.commit("third")});
+    let first = standard(&house, "msg_1", 0, &body).await;
+    let retried = standard(&house, "msg_1", -7, &body).await;
+    let anew = standard(&house, "msg_2", 0, &body).await;
+    assert_eq!(
+        (&first.body["repeat"], &retried.body["repeat"], &anew.body["repeat"]),
+        (&json!(false), &json!(true), &json!(false))
+    );
+}
+
+#[tokio::test]
+async fn a_push_during_a_rollout_waits_and_the_newest_wins() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    code.commit("second");
+    let id = house.rollout().await;
+    let (third, fourth) = (code.commit("third"), code.commit("fourth"));
+    let said = github(&house, NEW, "d-3", "push", &pushed(&third)).await;
+    assert!(said.body["outcome"].as_str().unwrap().contains(&id), "{}", said.text);
+    github(&house, NEW, "d-4", "push", &pushed(&fourth)).await;
+    let waits = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert!(matches!(waits, Waited::StillWaits(_)), "{waits:?}");
+    let told = outcomes(&house, "github").await;
+    assert_eq!(told[1], ("d-3".to_owned(), "was passed over: delivery d-4 is newer".to_owned()));
+    house.post(&format!("{E}/rollouts/{id}/abort"), json!({})).await;
+    let begun = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert_eq!(begun, Waited::Started("shop-2".parse().unwrap()));
+    assert_eq!(house.head("shop-2").await.target.as_str(), fourth);
+    assert_eq!(outcomes(&house, "github").await[0].1, "started rollout shop-2");
+}
+
+#[tokio::test]
+async fn a_push_that_cannot_be_rolled_out_is_let_go_and_told() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let harmful = code.commit("second");
+    let app = AppState {
+        version: 1,
+        quarantined: vec![Quarantined {
+            version: harmful.parse().unwrap(),
+            rollout: "shop-7".parse().unwrap(),
+            because: "2 of 2 failed".to_owned(),
+            at: house.now(),
+        }],
+        ..AppState::new("shop".parse().unwrap())
+    };
+    house.env.store().put_app_state(&app, Vec::new()).await.unwrap();
+    for (id, commit, why) in [("d-1", harmful.as_str(), "quarantined"), ("d-2", &"f".repeat(40), "fffffff")] {
+        assert_eq!(github(&house, NEW, id, "push", &pushed(commit)).await.status, 202);
+        let let_go = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+        assert!(matches!(&let_go, Waited::LetGo(because) if because.contains(why)), "{let_go:?}");
+        assert_eq!(shop(&house).await.waiting, None);
+        assert!(outcomes(&house, "github").await[0].1.starts_with("was not rolled out: "));
+    }
+    let notices = house.env.store().outbox(10).await.unwrap();
+    let refused: Vec<_> = notices.iter().filter(|one| one.notice.kind == NoticeKind::PushRefused).collect();
+    assert_eq!(refused.len(), 2);
+    assert!(refused.iter().all(|one| one.notice.to.len() == 1 && one.notice.thread == "shop.push"));
+    assert!(house.get(&format!("{E}/audit")).await.text.contains("push not rolled out"));
+    assert!(house.env.store().rollouts(None, 10).await.unwrap().items.is_empty());
+}
+
+#[tokio::test]
+async fn a_push_waits_for_a_remote_that_does_not_answer_and_for_an_env_that_does_not_act() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let commit = code.commit("second");
+    github(&house, NEW, "d-1", "push", &pushed(&commit)).await;
+    code.takes_itself_away();
+    for _ in 0..2 {
+        let waits = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+        assert!(matches!(waits, Waited::StillWaits(_)), "{waits:?}");
+    }
+    assert!(outcomes(&house, "github").await[0].1.starts_with("waits: nobody answered"));
+    code.is_back();
+    let settings = house.get(&format!("{E}/settings")).await.body;
+    let with_mode = |mode: &str| {
+        let mut settings = settings.clone();
+        settings["mode"] = json!(mode);
+        house.call(Method::PUT, "/v1/envs/prod/settings", &[], Some(settings))
+    };
+    assert_eq!(with_mode("observe").await.status, 200);
+    let waits = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert!(matches!(waits, Waited::StillWaits(_)), "{waits:?}");
+    assert_eq!(with_mode("act").await.status, 200);
+    let begun = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert!(matches!(begun, Waited::Started(_)), "{begun:?}");
+}
+
+/// A call with exactly these headers.
+async fn raw(house: &House, path: &str, headers: &[(&str, &str)], body: &str) -> Said {
+    house.send(Method::POST, path, headers, Body::from(body.to_owned())).await
+}
+
+#[tokio::test]
+async fn whatever_is_wrong_with_a_calls_proof_it_is_the_same_401() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let body = pushed(&code.commit("second")).to_string();
+    let signature = hub(NEW, &body);
+    let good = [
+        ("x-github-delivery", "d-1"),
+        ("x-github-event", "push"),
+        ("x-hub-signature-256", signature.as_str()),
+    ];
+    let with = |name: &'static str, value: &str| {
+        let value = value.to_owned();
+        let mut headers: Vec<(&str, String)> =
+            good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        headers.retain(|(known, _)| *known != name);
+        headers.push((name, value));
+        headers
+    };
+    let mut cases: Vec<(&str, &str, Vec<(&str, String)>, String)> = Vec::new();
+    let owned = || good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>();
+    cases.push(("unknown hook", "/hooks/prod/nosuch", owned(), body.clone()));
+    cases.push(("unknown env", "/hooks/nowhere/github", owned(), body.clone()));
+    cases.push(("another env's", "/hooks/dev/github", owned(), body.clone()));
+    cases.push(("no name at all", "/hooks/prod/%FF", owned(), body.clone()));
+    cases.push(("another kind", STANDARD_HOOK, owned(), body.clone()));
+    cases.push(("a byte more", GITHUB, owned(), format!("{body} ")));
+    cases.push(("a byte changed", GITHUB, owned(), body.replace("acme", "acne")));
+    cases.push(("nothing signed", GITHUB, owned(), String::new()));
+    cases.push(("no header", GITHUB, Vec::new(), body.clone()));
+    cases.push(("rotated out", GITHUB, with("x-hub-signature-256", &hub(FORGOTTEN, &body)), body.clone()));
+    cases.push(("an empty secret", GITHUB, with("x-hub-signature-256", &hub("", &body)), body.clone()));
+    cases.push(("an empty signature", GITHUB, with("x-hub-signature-256", ""), body.clone()));
+    let mut doubled = owned();
+    doubled.push(("x-hub-signature-256", hub(FORGOTTEN, &body)));
+    cases.push(("two signatures", GITHUB, doubled, body.clone()));
+    let mut said = Vec::new();
+    for (index, (what, path, headers, body)) in cases.iter().enumerate() {
+        let headers: Vec<(&str, &str)> =
+            headers.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        // Each from an address of its own, so that none has to wait.
+        let answer = from(&house, [198, 51, 100, u8::try_from(index).unwrap()], path, &headers, body).await;
+        assert_eq!(answer.0, 401, "{what}: {}", answer.1);
+        said.push(answer);
+    }
+    for ago in [301, -301, 86_400] {
+        let answer = standard(&house, "msg_1", ago, &json!({"commit": "a".repeat(40)})).await;
+        assert_eq!(answer.status, 401, "{ago}: {}", answer.text);
+        said.push((answer.status, answer.text));
+    }
+    assert!(said.iter().all(|one| *one == said[0]), "{said:#?}");
+    assert_eq!(shop(&house).await.version, 0, "nothing came of any of them");
+    for ago in [0, 299, -299] {
+        let answer = standard(&house, &format!("msg_{ago}"), ago, &json!({"commit": "a".repeat(40)})).await;
+        assert_eq!(answer.status, 202, "{ago}: {}", answer.text);
+    }
+    assert_eq!(raw(&house, GITHUB, &good, &body).await.status, 202, "the good one still is");
+    assert_eq!(
+        github(&house, OLD, "d-9", "ping", &json!({})).await.status,
+        202,
+        "signed by the older secret"
+    );
+}
+
+/// A call from this address.
+async fn from(
+    house: &House,
+    address: [u8; 4],
+    path: &str,
+    headers: &[(&str, &str)],
+    body: &str,
+) -> (u16, String) {
+    let mut request = Request::post(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let mut request = request.body(Body::from(body.to_owned())).unwrap();
+    request.extensions_mut().insert(ConnectInfo(SocketAddr::from((address, 4_711))));
+    let response = house.router.clone().oneshot(request).await.unwrap();
+    let status = response.status().as_u16();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    (status, String::from_utf8(bytes.to_vec()).unwrap())
+}
+
+#[tokio::test]
+async fn who_fails_too_often_waits_and_who_proves_themselves_never_does() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let commit = code.commit("second");
+    let bad = async || github(&house, FORGOTTEN, "d-0", "push", &pushed(&commit)).await;
+    for _ in 0..10 {
+        assert_eq!(bad().await.status, 401);
+    }
+    let waits = bad().await;
+    assert_eq!(waits.status, 429, "{}", waits.text);
+    assert!(waits.header("retry-after").parse::<u64>().unwrap() <= 61);
+    let good = github(&house, NEW, "d-1", "push", &pushed(&commit)).await;
+    assert_eq!(good.status, 202, "all of GitHub calls from the same few addresses: {}", good.text);
+    assert_eq!(house.get(&format!("{E}/services")).await.status, 200);
+    let newcomer = house.token("new", lamplighter_store::Scope::Read, None).await;
+    let seen = house.call_as(&newcomer, Method::GET, &format!("{E}/services"), &[], None).await;
+    assert_eq!(seen.status, 200, "hooks keep nobody from the API");
+}
+
+#[tokio::test]
+async fn what_is_signed_and_not_our_business_is_nothing_to_do() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let commit = code.commit("second");
+    let elsewhere =
+        json!({"ref": "refs/heads/main", "after": commit, "repository": {"full_name": "acme/other"}});
+    let branch = json!({"ref": "refs/heads/next", "after": commit, "repository": {"full_name": "acme/shop"}});
+    for (id, event, body, says) in [
+        ("d-1", "ping", json!({"zen": "x"}), "the hook works"),
+        ("d-2", "issues", json!({}), "`issues` is not a push"),
+        ("d-3", "push", elsewhere, "`acme/other`"),
+        ("d-4", "push", branch, "`next`"),
+    ] {
+        let said = github(&house, NEW, id, event, &body).await;
+        assert_eq!(said.status, 202, "{id}: {}", said.text);
+        assert!(said.body["outcome"].as_str().unwrap().contains(says), "{id}: {}", said.text);
+    }
+    assert_eq!(outcomes(&house, "github").await.len(), 4, "all are remembered");
+    assert_eq!(shop(&house).await.version, 0);
+    for (id, body) in [
+        ("d-5", pushed("0123456")),
+        ("d-6", pushed("--upload-pack=x")),
+        ("d-7", json!({})),
+        ("d-8", json!("x")),
+    ] {
+        let said = github(&house, NEW, id, "push", &body).await;
+        assert_eq!(said.status, 400, "{id}: {}", said.text);
+    }
+    let large = json!({"x": "y".repeat(300 * 1_024)});
+    assert_eq!(github(&house, NEW, "d-9", "push", &large).await.status, 413);
+    assert_eq!(
+        raw(&house, "/hooks/prod/nosuch", &[], &large.to_string()).await.status,
+        413,
+        "before all else"
+    );
+    assert_eq!(house.get(GITHUB).await.status, 405);
+}
+
+#[tokio::test]
+async fn an_admin_may_have_a_delivery_acted_on_once_more() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let commit = code.commit("second");
+    github(&house, NEW, "d-1", "push", &pushed(&commit)).await;
+    begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    house.post(&format!("{E}/rollouts/shop-1/abort"), json!({})).await;
+    let at = format!("{E}/hooks/github/deliveries");
+    let again = house.post(&format!("{at}/d-1/redeliver"), json!({})).await;
+    assert_eq!((again.status, &again.body["target"]), (202, &json!(commit)), "{}", again.text);
+    let begun = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert_eq!(begun, Waited::Started("shop-2".parse().unwrap()));
+    assert_eq!(outcomes(&house, "github").await[0].1, "started rollout shop-2");
+    github(&house, NEW, "d-2", "ping", &json!({})).await;
+    assert_eq!(
+        house.post(&format!("{at}/d-2/redeliver"), json!({})).await.status,
+        409,
+        "it asked for nothing"
+    );
+    assert_eq!(house.post(&format!("{at}/nosuch/redeliver"), json!({})).await.status, 404);
+    assert_eq!(house.get(&format!("{E}/hooks/nosuch/deliveries")).await.status, 404);
+    assert_eq!(house.get(&format!("{E}/hooks/a%20b/deliveries")).await.status, 400);
+}
+
+#[tokio::test]
+async fn no_answer_shows_a_secret() {
+    let house = hooked().await;
+    github(&house, NEW, "d-1", "ping", &json!({})).await;
+    let settings = house.get(&format!("{E}/settings")).await;
+    assert_eq!(settings.body["hooks"]["github"]["secret"], json!(["file:old", "file:new"]));
+    let inline =
+        json!({"hooks": {"x": {"kind": "github", "secret": NEW, "app": "shop", "repository": "a/b"}}});
+    let refused = house.call(Method::PUT, &format!("{E}/settings"), &[], Some(inline)).await;
+    assert_eq!(refused.status, 400, "{}", refused.text);
+    for text in [refused.text, settings.text, house.get(&format!("{E}/audit")).await.text] {
+        assert!(!text.contains(NEW) && !text.contains(OLD), "{text}");
+    }
+    write_secret(house.folder(), "new", "short");
+    let problems = house.home.unusable_secrets(&house.env).await.unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(problems[0].contains("hook `github`") && problems[0].contains("too short"), "{problems:?}");
+    assert_eq!(
+        github(&house, "short", "d-2", "ping", &json!({})).await.status,
+        401,
+        "no secret at all proves more"
+    );
+    assert_eq!(github(&house, OLD, "d-3", "ping", &json!({})).await.status, 202, "the other goes on working");
+}
