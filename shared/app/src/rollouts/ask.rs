@@ -71,8 +71,8 @@ pub async fn start(env: &Env, asked: &Asked, by: &str) -> Result<Rollout, Refuse
     launch(env, &plan, Started { by: by.to_owned(), forced, retries: None }).await
 }
 
-/// Starts another rollout for what failed in rollout `id`, was rolled back, or was left alone: the same target, by the
-/// same options.
+/// Starts another rollout for what failed in rollout `id`, was rolled back, left alone or never begun: the same target,
+/// by the same options.
 ///
 /// # Errors
 /// [`Refused`] says why not.
@@ -86,8 +86,9 @@ pub async fn retry(env: &Env, id: &RolloutId, by: &str, force: Option<&str>) -> 
     }
     must_be_free(&store.app_state(&first.app).await?)?;
     let again = rows_of(&store, id, |row| match row.status {
-        RowStatus::Failed | RowStatus::RolledBack | RowStatus::Skipped => true,
-        RowStatus::Pending | RowStatus::Updating | RowStatus::Success => false,
+        // In a rollout that is over, one whose turn has not come never got one.
+        RowStatus::Failed | RowStatus::RolledBack | RowStatus::Skipped | RowStatus::Pending => true,
+        RowStatus::Updating | RowStatus::Success => false,
     });
     let only: Vec<ServiceId> = again.await?.into_iter().map(|row| row.service).collect();
     if only.is_empty() {
