@@ -186,15 +186,21 @@ clear_locks() {
 clear_locks || refuse at-work
 ";
 
-/// Everything that must be so before the tree is touched. What a cut-off check-out of our own left is no person's work.
+/// Everything that must be so before the tree is touched. What this very check-out left when it was cut off is no person's
+/// work.
 const FORWARD: &str = "\
 force= made=
-[ ! -f \"$half\" ] || { resumed=1; force=--force; }
+{ read -r made <\"$half\"; } 2>/dev/null
+[ \"$made\" != \"$target\" ] || { resumed=1; force=--force; }
+[ \"$head\" = \"$previous\" ] || [ \"$head\" = \"$target\" ] || refuse moved \"$head\"
+before=$(changes 2>/dev/null) || refuse git \"$(changes 2>&1 | complaint)\"
 if [ -z \"$resumed\" ]; then
   sign=$(under_way) && refuse under-way \"$sign\"
-  [ \"$head\" = \"$previous\" ] || [ \"$head\" = \"$target\" ] || refuse moved \"$head\"
-  before=$(changes 2>/dev/null) || refuse git \"$(changes 2>&1 | complaint)\"
-  if [ -n \"$before\" ]; then noted || refuse dirty \"$(named \"$before\")\"; force=--force; fi
+  if [ -n \"$before\" ]; then
+    [ -z \"$made\" ] || refuse half
+    noted || refuse dirty \"$(named \"$before\")\"
+    force=--force
+  fi
 fi
 wanted=$target
 ";

@@ -18,7 +18,7 @@ pub(super) struct Told<'a> {
     pub(super) action_no: u64,
     pub(super) process: Option<&'a ProcessId>,
     pub(super) limit: Duration,
-    /// The command whose output says which run is there.
+    /// The command whose output says which run is there; it is given little time.
     pub(super) question: &'a str,
     /// Bytes kept of what the command itself says.
     pub(super) keeps_bytes: u32,
@@ -30,7 +30,8 @@ impl Told<'_> {
         let Told { nonce, env, spec, action_no, process, limit, question, keeps_bytes } = self;
         format!(
             "nonce={nonce}\nrecord={record}\naction={action_no}\njudged={judged}\nlimit={limit}\nwait={LOCK_WAIT_SECS}\ngrace={KILL_AFTER_SECS}\nkeeps={keeps_bytes}\n\
-             which_run() {{ {question}; }}\n",
+             question={question}\n",
+            question = quoted(question),
             record = quoted(&format!("{env}:{}.action", spec.id)),
             judged = quoted(process.map(ProcessId::as_str).unwrap_or_default()),
             limit = limit.as_secs().max(1),
@@ -98,6 +99,9 @@ mask=$(umask) locale=${LC_ALL+=$LC_ALL}
 export LC_ALL=C
 umask 077
 lock=0 number=0 process=0 root= home=
+brief=
+command -v timeout >/dev/null 2>&1 && brief='timeout -k 5 10'
+which_run() { $brief sh -c \"$question\" 2>/dev/null </dev/null 9<&-; }
 say() { printf '%s\\n' \"lamplighter $nonce $*\"; }
 stop() { say \"$@\"; exit 0; }
 uid=$(id -u)
@@ -165,7 +169,7 @@ fi
 
 /// Another run than the one that was judged is left alone. Leans on `changed`, which says so.
 pub(super) const PROCESS: &str = "\
-if [ -n \"$judged\" ] && present=$(which_run 2>/dev/null 9<&-); then
+if [ -n \"$judged\" ] && present=$(which_run); then
   [ \"$present\" = \"$judged\" ] || changed
   process=1
 fi

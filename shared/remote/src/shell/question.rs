@@ -42,7 +42,7 @@ fn own_version(own: &OwnUpdate) -> String {
     let dir = own.dir.as_deref().map_or_else(|| "\"${HOME:-/}\"".to_owned(), quoted);
     format!(
         "cd {dir} 2>/dev/null || refuse no-dir\n\
-         said=$(LC_ALL= ; unset LC_ALL; sh -c {command} 2>&1 </dev/null)\n\
+         said=$(case $locale in =*) LC_ALL=${{locale#=}} ;; *) unset LC_ALL ;; esac; exec sh -c {command} 2>&1 </dev/null)\n\
          status=$?\n\
          [ \"$status\" = 0 ] || refuse version-failed \"$status $(printf '%s\\n' \"$said\" | complaint)\"\n\
          say version \"$(printf '%s\\n' \"$said\" | grep . | head -n 1 | clean 80)\"\n",
@@ -53,7 +53,8 @@ fn own_version(own: &OwnUpdate) -> String {
 /// A whole question: ended on the host, with its children, when nobody waits for the answer any more.
 fn asking(text: &str, nonce: &str, limit: Duration) -> String {
     let inner = format!(
-        "export LC_ALL=C\n\
+        "locale=${{LC_ALL+=$LC_ALL}}\n\
+         export LC_ALL=C\n\
          say() {{ printf '%s\\n' \"lamplighter {nonce} $*\"; }}\n\
          {CLEANING}\
          refuse() {{ say nothing \"$@\"; say end; exit 0; }}\n\

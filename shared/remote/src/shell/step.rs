@@ -174,7 +174,7 @@ fi
 /// The end of a step: the run that is there, or the complaint.
 const CONCLUDE: &str = "\
 if [ \"$ended\" = 0 ]; then
-  present=$(which_run 2>/dev/null 9<&- | head -n 1 | tr -cd '[:alnum:].:-' | cut -c 1-64)
+  present=$(which_run | head -n 1 | tr -cd '[:alnum:].:-' | cut -c 1-64)
   [ \"$kept\" = /dev/null ] || rm -f \"$kept\"
   conclude done \"lock=$lock action_no=$number process=$process run=$present\"
 fi

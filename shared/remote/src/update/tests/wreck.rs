@@ -139,3 +139,16 @@ fn the_lock_of_a_git_at_work_is_left_to_it() {
     assert!(bench.path("app/.git/index.lock").exists());
     assert_eq!(bench.make(&Asked::forward(2, CHECK_OUT, &target, &bench.first)), done(FIRST_RUN));
 }
+
+#[test]
+fn what_another_update_left_half_way_is_for_a_person_to_judge() {
+    let (bench, _) = wrecked();
+    bench.git("work", &["rm", "-q", "slow.bin"]);
+    let another = bench.push("app.txt", "three");
+    let outcome = bench.make(&Asked::forward(2, CHECK_OUT, &another, &bench.first));
+    assert!(untouched(&outcome).contains("cut off half-way"), "{outcome:?}");
+    bench.git("app", &["checkout", "-q", "--force", "main"]);
+    bench.git("app", &["clean", "-q", "--force"]);
+    assert_eq!(bench.standing().unwrap().obstacle, None);
+    assert_eq!(bench.make(&Asked::forward(3, CHECK_OUT, &another, &bench.first)), done(FIRST_RUN));
+}
