@@ -3,6 +3,8 @@
 
 use std::net::SocketAddr;
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -14,6 +16,7 @@ use http_body_util::BodyExt as _;
 use lamplighter_app::rollouts::{Waited, begin_waiting};
 use lamplighter_core::notice::NoticeKind;
 use lamplighter_core::rollout::{AppState, Quarantined};
+use lamplighter_store::embedded::{Call, Injected, Intercept};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tower::ServiceExt as _;
@@ -33,7 +36,10 @@ const SHOP: [(&str, Option<&str>); 2] = [("vps-001", None), ("vps-002", None)];
 
 /// A house with a hook of each kind.
 async fn hooked() -> House {
-    let house = House::new().await;
+    with_hooks(House::new().await).await
+}
+
+async fn with_hooks(house: House) -> House {
     write_secret(house.folder(), "old", OLD);
     write_secret(house.folder(), "new", NEW);
     write_secret(house.folder(), "standard", &format!("whsec_{}", STANDARD.encode(STANDARD_KEY)));
@@ -243,6 +249,8 @@ async fn a_push_waits_for_a_remote_that_does_not_answer_and_for_an_env_that_does
     assert!(matches!(begun, Waited::Started(_)), "{begun:?}");
 }
 
+type Headers = Vec<(&'static str, String)>;
+
 /// A call with exactly these headers.
 async fn raw(house: &House, path: &str, headers: &[(&str, &str)], body: &str) -> Said {
     house.send(Method::POST, path, headers, Body::from(body.to_owned())).await
@@ -261,14 +269,13 @@ async fn whatever_is_wrong_with_a_calls_proof_it_is_the_same_401() {
     ];
     let with = |name: &'static str, value: &str| {
         let value = value.to_owned();
-        let mut headers: Vec<(&str, String)> =
-            good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
+        let mut headers: Headers = good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect();
         headers.retain(|(known, _)| *known != name);
         headers.push((name, value));
         headers
     };
-    let mut cases: Vec<(&str, &str, Vec<(&str, String)>, String)> = Vec::new();
-    let owned = || good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Vec<_>>();
+    let mut cases: Vec<(&str, &str, Headers, String)> = Vec::new();
+    let owned = || good.iter().map(|(name, value)| (*name, (*value).to_owned())).collect::<Headers>();
     cases.push(("unknown hook", "/hooks/prod/nosuch", owned(), body.clone()));
     cases.push(("unknown env", "/hooks/nowhere/github", owned(), body.clone()));
     cases.push(("another env's", "/hooks/dev/github", owned(), body.clone()));
@@ -439,4 +446,53 @@ async fn no_answer_shows_a_secret() {
         "no secret at all proves more"
     );
     assert_eq!(github(&house, OLD, "d-3", "ping", &json!({})).await.status, 202, "the other goes on working");
+}
+
+#[tokio::test]
+async fn pushes_at_once_are_all_taken_in_and_one_of_them_waits() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let calls = (0..8).map(|number| {
+        let (house, push) = (&house, pushed(&format!("{:040}", number + 1)));
+        async move { github(house, NEW, &format!("d-{number}"), "push", &push).await }
+    });
+    for said in futures_util::future::join_all(calls).await {
+        assert_eq!((said.status, &said.body["repeat"]), (202, &json!(false)), "{}", said.text);
+    }
+    let app = shop(&house).await;
+    let waits = app.waiting.unwrap().delivery;
+    let told = outcomes(&house, "github").await;
+    let passed_over = told.iter().filter(|(_, outcome)| outcome.starts_with("was passed over")).count();
+    assert_eq!((app.version, told.len(), passed_over), (8, 8, 7), "{told:?}");
+    assert!(told.iter().any(|(id, outcome)| *id == waits && !outcome.starts_with("was passed over")));
+}
+
+/// Loses the answer to the next transaction after it took place, once it is told to.
+#[derive(Default)]
+struct LostAnswer(AtomicBool);
+
+impl Intercept for LostAnswer {
+    fn before(&self, _: &Call<'_>) -> Injected {
+        Injected::Proceed
+    }
+
+    fn after(&self, call: &Call<'_>) -> Injected {
+        let lost = call.operation == "TransactWriteItems" && self.0.swap(false, Ordering::Relaxed);
+        if lost { Injected::TimedOut } else { Injected::Proceed }
+    }
+}
+
+#[tokio::test]
+async fn a_push_whose_answer_was_lost_is_there_once_when_it_is_sent_again() {
+    let fault = Arc::new(LostAnswer::default());
+    let house = with_hooks(House::with_faults(Arc::clone(&fault) as Arc<dyn Intercept>).await).await;
+    let code = Code::new();
+    house.shop(&code, &SHOP).await;
+    let push = pushed(&code.commit("second"));
+    fault.0.store(true, Ordering::Relaxed);
+    let lost = github(&house, NEW, "d-1", "push", &push).await;
+    assert_eq!(lost.status, 503, "{}", lost.text);
+    let again = github(&house, NEW, "d-1", "push", &push).await;
+    assert_eq!((again.status, &again.body["repeat"]), (202, &json!(true)), "{}", again.text);
+    assert_eq!((shop(&house).await.version, shop(&house).await.waiting.is_some()), (1, true));
 }

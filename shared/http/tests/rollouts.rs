@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::http::Method;
+use lamplighter_app::Advanced;
 use lamplighter_core::decision::Decision;
 use lamplighter_core::rollout::{AppState, HeadPart, Move, Quarantined, Updating};
 use lamplighter_core::update::{UpdateStep, Way};
@@ -192,11 +193,16 @@ async fn two_admins_cannot_steer_past_each_other() {
         let over = steer(verb, "*", json!({})).await;
         assert_eq!((over.status, over.text.contains("over")), (409, true), "{verb}: {}", over.text);
     }
-    let nothing = steer("retry", "*", json!({})).await;
-    assert_eq!((nothing.status, nothing.text.contains("nothing")), (409, true), "{}", nothing.text);
     let notices = house.env.store().outbox(10).await.unwrap();
     assert_eq!(notices.iter().filter(|one| one.notice.thread == "shop-1").count(), 1, "its end is told once");
-    assert_eq!(house.rollout().await, "shop-2", "the app is free again");
+    let again = steer("retry", "*", json!({})).await;
+    assert_eq!(
+        (again.status, &again.body["id"]),
+        (202, &json!("shop-2")),
+        "the app is free again: {}",
+        again.text
+    );
+    assert_eq!(ids(&again.body["services"]).len(), 3, "none of them was begun");
 }
 
 #[tokio::test]
@@ -360,4 +366,70 @@ async fn a_service_that_a_rollout_has_is_left_to_it() {
     let owner = house.call(Method::PATCH, &at, &[], Some(json!({"owner": "eve@example.com"}))).await;
     assert_eq!(owner.status, 200, "what a rollout does not stand on may change: {}", owner.text);
     assert_eq!(house.call(Method::DELETE, &at, &[], None).await.status, 204);
+}
+
+/// Carries a rollout on until it has ended, and says how.
+async fn ended(house: &House, id: &str) -> Value {
+    let carried = async {
+        loop {
+            let advanced = lamplighter_app::advance(&house.env, || false).await.unwrap();
+            let shown = house.get(&format!("{E}/rollouts/{id}")).await.body;
+            if !shown["ended_at"].is_null() {
+                return shown;
+            }
+            let Advanced::Rested { next: Some(next) } = advanced else { panic!("{advanced:?}: {shown:#}") };
+            house.env.clock().sleep_until(next).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(60), carried).await.expect("it does not end")
+}
+
+#[tokio::test]
+async fn what_failed_is_retried_and_nothing_else() {
+    let (house, code) = (House::new().await, Code::new());
+    let shop = ["vps-001", "vps-002", "vps-003", "vps-004"].map(|id| (id, None));
+    house.shop(&code, &shop).await;
+    let picky = format!("{E}/services/vps-003");
+    let install = json!({"update": {"install": "! grep --quiet second app"}});
+    assert_eq!(house.call(Method::PATCH, &picky, &[], Some(install)).await.status, 200);
+    let target = code.commit("second");
+    let order = json!({"app": "shop", "options": {"stages": [100], "soak": "0s"}});
+    assert_eq!(house.post(&format!("{E}/rollouts"), order).await.status, 202);
+    let first = ended(&house, "shop-1").await;
+    assert_eq!(first["status"], "completed_with_failures", "{first:#}");
+    let row = first["services"].as_array().unwrap().iter().find(|row| row["id"] == "vps-003").unwrap();
+    assert_eq!(row["status"], "rolled_back", "{row:#}");
+    assert_eq!(
+        ["vps-001", "vps-002", "vps-003", "vps-004"].map(|id| code.text_of(id)),
+        ["second", "second", "first", "second"]
+    );
+    let version = house.get(&format!("{E}/services/vps-001")).await.body["version"].clone();
+    assert_eq!(
+        (&version["current"], &version["status"], &version["rollout"]),
+        (&json!(target), &json!("success"), &json!("shop-1"))
+    );
+
+    assert_eq!(
+        house.call(Method::PATCH, &picky, &[], Some(json!({"update": {"install": null}}))).await.status,
+        200
+    );
+    let retry =
+        || house.call(Method::POST, "/v1/envs/prod/rollouts/shop-1/retry", &[("idempotency-key", "k")], None);
+    let again = retry().await;
+    assert_eq!(
+        (again.status, again.header("location")),
+        (202, "/v1/envs/prod/rollouts/shop-2"),
+        "{}",
+        again.text
+    );
+    assert_eq!((&again.body["retries"], ids(&again.body["services"])), (&json!("shop-1"), vec!["vps-003"]));
+    assert_eq!(retry().await.header("idempotency-replayed"), "true");
+    let second = ended(&house, "shop-2").await;
+    assert_eq!(
+        (&second["status"], code.text_of("vps-003")),
+        (&json!("completed"), "second".to_owned()),
+        "{second:#}"
+    );
+    let nothing = house.post("/v1/envs/prod/rollouts/shop-2/retry", json!({})).await;
+    assert_eq!((nothing.status, nothing.text.contains("nothing failed")), (409, true), "{}", nothing.text);
 }

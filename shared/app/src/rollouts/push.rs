@@ -17,6 +17,9 @@ use super::survey::{is_of, planned, resolved, services_of};
 use super::{Refused, TRIES, store};
 use crate::Env;
 
+/// How often a push is tried to be taken in when others of its app come at once: a sender may never send it again.
+const PUSH_TRIES: u32 = 32;
+
 /// What came of a delivery.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Pushed {
@@ -52,7 +55,7 @@ pub async fn push(env: &Env, delivery: Delivery) -> Result<Pushed, StoreError> {
             Received::New | Received::Stale => Pushed::New(delivery),
         });
     };
-    for _ in 0..TRIES {
+    for _ in 0..PUSH_TRIES {
         let before = store.app_state(&app).await?;
         let outcome = match &before.active {
             Some(active) => format!("waits until rollout {active} has ended"),

@@ -175,9 +175,9 @@ fn aborting() -> Operation {
 fn retrying() -> Operation {
     Operation {
         id: "retry_rollout",
-        summary: "Start again for what failed or was left alone",
-        description: "A new rollout of the same target by the same options, for the services that failed, were rolled back or \
-                      were left alone in this one, once it has ended.",
+        summary: "Start again for what failed or was not reached",
+        description: "A new rollout of the same target by the same options, for the services that failed, were rolled back, \
+                      were left alone or were never begun in this one, once it has ended.",
         params: &[IDEMPOTENCY_KEY],
         body: Some(Taken {
             media: JSON,
