@@ -10,11 +10,14 @@ use std::time::Duration;
 use lamplighter_app::{Clock, Env};
 use lamplighter_core::settings::Settings;
 use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::cli::DemoArgs;
 use crate::config::{Config, EnvConfig};
-use crate::demo::view::{Ink, event_line, weather_line};
+use crate::demo::release::{BROKEN, FLAWED, MAIN};
+use crate::demo::rollouts::{self, Told};
+use crate::demo::view::{Ink, event_line, rollout_line, weather_line};
 use crate::demo::{DemoFleet, Weather, fleet, weather};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::logging;
@@ -52,7 +55,7 @@ pub(super) async fn run(form: Form, args: DemoArgs) -> Outcome {
         return Err(failed("removing the key of an earlier demo", &error));
     }
     let hosts = fleet(&data).await.map_err(|error| Failure::new(Exit::Failed, format!("{error:#}")))?;
-    let outcome = show(form, &args, &data, &hosts).await;
+    let outcome = Box::pin(show(form, &args, &data, &hosts)).await;
     hosts.stop().await;
     outcome
 }
@@ -84,11 +87,16 @@ async fn show(form: Form, args: &DemoArgs, data: &Path, hosts: &DemoFleet) -> Ou
         Ink::Plain
     };
     let stories = async {
-        let gusts = weather::pass(Weather::new(rand::random()), hosts, &stopping, |gust| {
+        let (busy, looks) = watch::channel(false);
+        let gusts = weather::pass(Weather::new(rand::random()), hosts, looks.clone(), &stopping, |gust| {
             say::note(&weather_line(Clock::System.now(), &gust.told(hosts.residents()), ink));
         });
+        let tell = |told: Told| say::note(&rollout_line(Clock::System.now(), &told, ink));
+        let pushes = rollouts::push(&env, hosts, looks, &stopping, tell);
+        let progress = rollouts::follow(&env, &busy, &stopping, tell);
         let folder = data.join("letters");
-        tokio::join!(gusts, events(&env, &stopping, ink), letters(&folder, &stopping, ink));
+        let (events, letters) = (events(&env, &stopping, ink), letters(&folder, &stopping, ink));
+        tokio::join!(gusts, pushes, progress, events, letters);
     };
     let stop = async {
         told.await;
@@ -103,9 +111,16 @@ fn welcome(hosts: &DemoFleet) {
     let (services, machines) = (hosts.residents().len(), hosts.hosts().len());
     say::note(&format!(
         "{services} services on {machines} demo hosts, each with an SSH server of its own, swept every {} s.\n\
-         Things will break now: a `~` line says what, the lines after it what Lamplighter did. Ctrl-C ends it.\n",
+         Things will break now: a `~` line says what, the lines after it what Lamplighter did. Ctrl-C ends it.",
         EVERY.as_secs()
     ));
+    say::note(&match hosts.releases() {
+        Some(_) => format!(
+            "Now and then a release is rolled out. Start one yourself: `lamplighter rollout start shop --branch {MAIN}`;\n\
+             `--branch {FLAWED}` cannot be installed on one host, and `--branch {BROKEN}` starts nowhere.\n"
+        ),
+        None => "There is no `git` on this machine, so nothing is rolled out.\n".to_owned(),
+    });
 }
 
 /// Shows what the engine commits.

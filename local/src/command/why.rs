@@ -1,10 +1,7 @@
 //! `why`: how a service is, why, since when, what comes next, and how it came to this.
 
-use std::time::Duration;
-
 use lamplighter_core::moment::{Moment, spoken};
 use lamplighter_core::sight::one_line;
-use lamplighter_core::update::Way;
 use lamplighter_core::watch::Status;
 use lamplighter_core::{RolloutId, ServiceId, Version};
 use serde::Deserialize;
@@ -82,18 +79,23 @@ struct Versions {
     rollout: Option<RolloutId>,
 }
 
-/// An update that is under way.
+/// The rollout that has it now. What it does with this service stands in `next`.
 #[derive(Debug, Deserialize)]
 struct InRollout {
     id: RolloutId,
     #[serde(default)]
-    way: Option<Way>,
+    status: String,
     #[serde(default)]
-    step: Option<String>,
+    stage: u32,
+    #[serde(default)]
+    stages: u32,
     #[serde(default)]
     target: Option<Version>,
+    /// Why it goes back.
     #[serde(default)]
-    until: Option<Moment>,
+    because: Option<String>,
+    #[serde(default)]
+    waits_for: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +135,11 @@ fn told(id: &ServiceId, why: &Why, now: Moment) -> String {
 fn facts(why: &Why, now: Moment) -> Vec<(&'static str, String)> {
     let mut facts = vec![("since", when::since(now, why.since))];
     facts.extend(why.needs_human.iter().map(|reason| ("look at it", reason.clone())));
-    facts.extend(why.rollout.iter().map(|rollout| ("rollout", in_rollout(rollout, now))));
+    facts.extend(why.rollout.iter().map(|rollout| ("rollout", in_rollout(rollout))));
+    let because = why.rollout.iter().filter_map(|rollout| rollout.because.as_ref());
+    facts.extend(because.map(|because| ("goes back", because.clone())));
+    let waiting = why.rollout.iter().filter_map(|rollout| rollout.waits_for.as_ref());
+    facts.extend(waiting.map(|waiting| ("it waits", waiting.clone())));
     facts.extend(
         why.version.as_ref().and_then(|versions| version(versions, now)).map(|told| ("version", told)),
     );
@@ -157,17 +163,14 @@ fn facts(why: &Why, now: Moment) -> Vec<(&'static str, String)> {
     facts
 }
 
-/// `shop-3 brings it to 1a2b3c4: install, at most 80 s more`.
-fn in_rollout(rollout: &InRollout, now: Moment) -> String {
+/// `shop-3 to 1a2b3c4, running, stage 2 of 3`.
+fn in_rollout(rollout: &InRollout) -> String {
     let target = rollout.target.as_ref().map(|target| format!(" to {}", target.short())).unwrap_or_default();
-    let doing = match rollout.way {
-        Some(Way::Back) => "takes it back".to_owned(),
-        Some(Way::Forward) | None => format!("brings it{target}"),
+    let stage = match rollout.stage {
+        0 => String::new(),
+        stage => format!(", stage {stage} of {}", rollout.stages),
     };
-    let step = rollout.step.as_ref().map(|step| format!(": {step}")).unwrap_or_default();
-    let left = rollout.until.map(|until| now.until(until).as_secs()).filter(|left| *left > 0);
-    let left = left.map(|left| format!(", at most {} more", spoken(Duration::from_secs(left))));
-    format!("{} {doing}{step}{}", rollout.id, left.unwrap_or_default())
+    format!("{}{target}, {}{stage}", rollout.id, rollout.status.replace('_', " "))
 }
 
 /// `1a2b3c4, before it 9f8e7d6; success by shop-3, 02:30:20 UTC, 60 s ago`; none if no rollout ever came by.
@@ -201,6 +204,8 @@ fn breaker(breaker: &Breaker, now: Moment) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use serde_json::json;
 
     use super::*;
@@ -247,11 +252,13 @@ mod tests {
             ("9f8e7d6c5b4a39281706f5e4d3c2b1a09f8e7d6c", "1a2b3c4d5e6f708192a3b4c5d6e7f8091a2b3c4d");
         let answer = json!({
             "status": "updating", "since": "2026-01-02T02:30:00Z", "because": "shop-4: install",
-            "breaker": { "state": "closed", "consecutive_failures": 0 }, "next": "nothing until the rollout is done with it",
+            "breaker": { "state": "closed", "consecutive_failures": 0 }, "next": "rollout shop-4 brings it to 9f8e7d6: `install` now, within 80 s, then `restart`",
             "needs_human": "shop-3 could not take it back: check out failed",
             "version": { "current": old, "previous": old, "status": "rolled_back", "rollout": "shop-3",
                          "updated_at": "2026-01-02T02:20:00Z" },
-            "rollout": { "id": "shop-4", "way": "forward", "step": "install", "target": new, "until": "2026-01-02T02:31:20Z" },
+            "rollout": { "id": "shop-4", "status": "running", "stage": 2, "stages": 3, "way": "back", "step": "install",
+                         "target": new, "until": "2026-01-02T02:31:20Z", "because": "install failed: exit 1",
+                         "waits_for": "`vps-001`; 2 more of stage 2 of 3 follow" },
         });
         let why = Why::deserialize(&answer).unwrap();
         let now = Moment::from_millis(1_767_321_000_000);
@@ -259,10 +266,12 @@ mod tests {
         vps-001 is updating: shop-4: install
         since       02:30:00 UTC, just now
         look at it  shop-3 could not take it back: check out failed
-        rollout     shop-4 brings it to 1a2b3c4: install, at most 80 s more
+        rollout     shop-4 to 1a2b3c4, running, stage 2 of 3
+        goes back   install failed: exit 1
+        it waits    `vps-001`; 2 more of stage 2 of 3 follow
         version     9f8e7d6; rolled back by shop-3, 02:20:00 UTC, 10 min ago
         breaker     closed
-        next        nothing until the rollout is done with it
+        next        rollout shop-4 brings it to 9f8e7d6: `install` now, within 80 s, then `restart`
         "#);
     }
 }

@@ -5,6 +5,7 @@ pub mod host;
 pub mod key;
 mod plain;
 pub mod release;
+pub mod rollouts;
 mod sandbox;
 pub mod systemd;
 pub mod view;

@@ -3,6 +3,8 @@
 use lamplighter_core::Moment;
 use lamplighter_core::decision::{LiveEvent, LiveStatus};
 
+use super::rollouts::Told;
+
 /// Whether lines may be coloured.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ink {
@@ -36,6 +38,26 @@ pub fn event_line(event: &LiveEvent, ink: Ink) -> String {
 #[must_use]
 pub fn weather_line(at: Moment, told: &str, ink: Ink) -> String {
     format!("{}  {}", clock(at), inked(&format!("~ {told}"), 90, ink).trim_end())
+}
+
+/// What becomes of a rollout: `02:30:09  shop-1      running         stage 1 passed; stage 2 begins`.
+#[must_use]
+pub fn rollout_line(at: Moment, told: &Told, ink: Ink) -> String {
+    match told {
+        Told::Deed(deed) => weather_line(at, deed, ink),
+        Told::Progress { id, status, because } => {
+            let colour = match status.as_str() {
+                "completed" => 32,
+                "halted" | "halting" | "aborted" | "aborting" | "rolling_back" => 31,
+                _ => 36,
+            };
+            let because = because.strip_prefix(&format!("{status}: ")).unwrap_or(because);
+            line(at, id.as_str(), &inked(&status.replace('_', " "), colour, ink), because)
+        }
+        Told::Failed { id, status, because } => {
+            line(at, id.as_str(), &inked(&status.as_str().replace('_', " "), 31, ink), because)
+        }
+    }
 }
 
 fn line(at: Moment, service: &str, status: &str, details: &str) -> String {
@@ -80,5 +102,23 @@ mod tests {
             "02:30:05  ~ somebody stops vps-001"
         );
         assert!(weather_line(at, "x", Ink::Coloured).contains("\u{1b}[90m"));
+    }
+
+    #[test]
+    fn a_rollout_is_told_in_the_same_columns() {
+        let at = Moment::from_millis(1_767_321_005_000);
+        let line = |told| rollout_line(at, &told, Ink::Plain);
+        let because = "halted: 1 of 1 failed in stage 1, more than 30 %".to_owned();
+        let (id, status) = ("shop-2".parse().unwrap(), "halted".to_owned());
+        assert_eq!(
+            line(Told::Progress { id, status, because }),
+            "02:30:05  shop-2      halted          1 of 1 failed in stage 1, more than 30 %"
+        );
+        let (id, status) = ("vps-001".parse().unwrap(), lamplighter_core::rollout::RowStatus::RolledBack);
+        assert_eq!(
+            line(Told::Failed { id, status, because: "install failed".to_owned() }),
+            "02:30:05  vps-001     rolled back     install failed"
+        );
+        assert_eq!(line(Told::Deed("somebody pushes".to_owned())), "02:30:05  ~ somebody pushes");
     }
 }

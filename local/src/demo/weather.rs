@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use super::fleet::{DemoFleet, HOSTS, Resident};
@@ -118,6 +119,14 @@ impl Gust {
         }
     }
 
+    /// True if something goes wrong.
+    fn is_fault(self) -> bool {
+        match self {
+            Gust::Crash(_) | Gust::Stop(_) | Gust::BreakForGood(_) | Gust::CutOff(_) => true,
+            Gust::Reconnect(_) => false,
+        }
+    }
+
     /// What happens, for a person: `the process of vps-003 is killed`.
     #[must_use]
     pub fn told(self, residents: &[Resident]) -> String {
@@ -143,10 +152,12 @@ impl Gust {
     }
 }
 
-/// Lets the weather pass over the fleet until told to stop. `tell` hears of each gust just before it strikes.
+/// Lets the weather pass over the fleet until told to stop. `tell` hears of each gust just before it strikes. While `busy`
+/// is true only good weather comes: what a rollout does should be seen to follow from what it brings.
 pub async fn pass(
     mut weather: Weather,
     fleet: &DemoFleet,
+    mut busy: watch::Receiver<bool>,
     stopping: &CancellationToken,
     mut tell: impl FnMut(Gust),
 ) {
@@ -156,8 +167,20 @@ pub async fn pass(
             () = stopping.cancelled() => return,
             () = tokio::time::sleep(lull) => {}
         }
+        tokio::select! {
+            () = stopping.cancelled() => return,
+            () = its_time(gust, &mut busy) => {}
+        }
         tell(gust);
         gust.strike(fleet);
+    }
+}
+
+/// Waits until the gust may strike.
+async fn its_time(gust: Gust, busy: &mut watch::Receiver<bool>) {
+    if gust.is_fault() {
+        // Whoever says so lives as long as the demo; without them nothing is under way.
+        let _ = busy.wait_for(|busy| !*busy).await;
     }
 }
 
@@ -218,5 +241,15 @@ mod tests {
         assert_eq!(fleet.hosts()[7].systemd().state("worker"), Some(State::Inactive));
         assert_eq!(fleet.hosts()[7].systemd().state("web"), Some(State::Active));
         fleet.stop().await;
+    }
+
+    #[test]
+    fn nothing_breaks_while_a_rollout_is_under_way_and_what_is_away_comes_back() {
+        use futures_util::FutureExt as _;
+        let (busy, mut looks) = watch::channel(true);
+        assert_eq!(its_time(Gust::Crash(0), &mut looks).now_or_never(), None);
+        assert_eq!(its_time(Gust::Reconnect(0), &mut looks).now_or_never(), Some(()));
+        busy.send_replace(false);
+        assert_eq!(its_time(Gust::Crash(0), &mut looks).now_or_never(), Some(()));
     }
 }

@@ -103,8 +103,11 @@ impl News<'_> {
     /// What became of the services that need a word, the first of them; the rest is a command away.
     pub(crate) fn services(&self, place: &Place) -> Option<Block> {
         let tried = &self.notice.tried;
-        let mut items: Vec<String> =
-            tried.iter().take(MAX_SERVICES).map(|line| one_line(line, MAX_SENTENCE_CHARS)).collect();
+        // Why a service was rolled back begins with that word, too.
+        let line = |line: &String| {
+            one_line(&line.replacen(" rolled back: rolled back ", " rolled back ", 1), MAX_SENTENCE_CHARS)
+        };
+        let mut items: Vec<String> = tried.iter().take(MAX_SERVICES).map(line).collect();
         let more = tried.len().saturating_sub(items.len());
         if more > 0 {
             let cli = one_line(&place.cli, MAX_SENTENCE_CHARS);

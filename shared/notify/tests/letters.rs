@@ -92,8 +92,8 @@ fn halted() -> Notice {
         at: half_past_two() + Duration::from_secs(247),
         because: "rollout rachel8-17 halted: halted: 2 of 5 failed in stage 1, more than 30 %".to_owned(),
         tried: vec![
-            "vps-004 rolled back to 9f8e7d6: install failed: bun: command not found".to_owned(),
-            "vps-009 rolled back to 9f8e7d6: it fell sick while it was watched: unit is not active"
+            "vps-004 rolled back: rolled back to 9f8e7d6: install failed: bun: command not found".to_owned(),
+            "vps-009 rolled back: rolled back to 9f8e7d6: it fell sick while it was watched: unit is not active"
                 .to_owned(),
         ],
         next: "nothing goes on by itself; 1a2b3c4 is quarantined for `rachel8`: mend it and start a rollout of the next commit".to_owned(),

@@ -22,7 +22,7 @@ pub(super) fn under_way() -> Value {
             service("vps-001", 1, "success", "healthy 30 s after the last restart"),
             { "id": "vps-004", "stage": 2, "status": "updating", "step": "install", "way": "forward", "previous": PREVIOUS,
               "current": null, "because": "", "until": "2026-01-02T02:31:30Z", "settled_at": null },
-            service("vps-005", 2, "rolled_back", "install failed: bun: command not found"),
+            service("vps-005", 2, "rolled_back", "rolled back to 9f8e7d6: install failed: bun: command not found"),
             { "id": "vps-006", "stage": 2, "status": "updating", "step": "check out", "way": "back", "previous": PREVIOUS,
               "current": null, "because": "install failed: exit 1", "until": "2026-01-02T02:31:30Z", "settled_at": null },
             { "id": "vps-007", "stage": 2, "status": "pending", "because": "" },

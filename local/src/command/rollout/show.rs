@@ -157,8 +157,17 @@ pub(super) fn story(service: &Service, now: Moment) -> String {
         | RowStatus::Failed
         | RowStatus::Skipped => String::new(),
     };
-    // How a success came about is what its versions say.
-    let because = if service.status == RowStatus::Success && !versions.is_empty() { "" } else { &because };
+    // What the status and the versions say is not said again.
+    let again = service.current.as_ref().map(|current| format!("rolled back to {}: ", current.short()));
+    let because = match service.status {
+        RowStatus::Success if !versions.is_empty() => "",
+        RowStatus::RolledBack => again.and_then(|again| because.strip_prefix(&again)).unwrap_or(&because),
+        RowStatus::Success
+        | RowStatus::Pending
+        | RowStatus::Updating
+        | RowStatus::Failed
+        | RowStatus::Skipped => &because,
+    };
     let parts = [doing.as_str(), because, versions.as_str()].into_iter().filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("; ")
 }

@@ -133,9 +133,10 @@ fn service_line(
         Some(Way::Forward) | None => ("→", Ink::Yellow),
     };
     let step = one_line(service.step.as_deref().unwrap_or("updating"), 40);
-    let lasting = since(&service.id)
-        .map(|since| format!("  {}", spoken(Duration::from_secs(now.since(since).as_secs()))))
-        .unwrap_or_default();
+    // A step of less than a second has no age worth a look.
+    let lasting = since(&service.id).map(|since| now.since(since).as_secs()).filter(|seconds| *seconds > 0);
+    let lasting =
+        lasting.map(|seconds| format!("  {}", spoken(Duration::from_secs(seconds)))).unwrap_or_default();
     let because = match service.way {
         Some(Way::Back) => {
             format!("  {}", one_line(&service.because, seen::MAX_SENTENCE_CHARS))
