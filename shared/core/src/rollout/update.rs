@@ -272,12 +272,18 @@ pub fn after_settle(scene: Scene<'_>, watch: &Watch, updating: &Updating, seen: 
 /// Why what was seen does not verify `expected`; `None` if it does: the check passes, the version is there, and the run
 /// is a new one that outlived its settle time.
 fn problem(updating: &Updating, expected: &Version, seen: &Settled) -> Option<String> {
+    let present = seen.standing.as_ref().ok().and_then(|standing| standing.process.as_ref());
+    let died = seen.started.is_some() && present.is_some() && seen.started.as_ref() != present;
     match &seen.look.sight {
         Sight::Up => {}
         Sight::Down(fault) => return Some(format!("not up after {}: {fault}", updating.step)),
+        Sight::Unreachable(_) | Sight::Unknown(_) if died => {}
         Sight::Unreachable(_) | Sight::Unknown(_) => {
             return Some(format!("cannot be judged after {}: {}", updating.step, seen.look.sight));
         }
+    }
+    if died {
+        return Some("it died again while settling".to_owned());
     }
     let standing = match &seen.standing {
         Ok(standing) => standing,
@@ -285,9 +291,6 @@ fn problem(updating: &Updating, expected: &Version, seen: &Settled) -> Option<St
     };
     if standing.version != *expected {
         return Some(format!("{} is there, not {}", standing.version.short(), expected.short()));
-    }
-    if seen.started.is_some() && standing.process.is_some() && seen.started != standing.process {
-        return Some("it died again while settling".to_owned());
     }
     let is_old = updating.step == UpdateStep::Restart
         && updating.process.is_some()

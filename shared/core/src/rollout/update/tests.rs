@@ -349,6 +349,16 @@ fn verified_means_a_new_process_on_the_target_that_is_up_and_stays() {
 }
 
 #[test]
+fn a_unit_that_systemd_keeps_starting_has_died_and_is_not_starting() {
+    let mut stand = Stand::new();
+    stand.begin();
+    stand.follow(&done("run-1"));
+    stand.follow(&done("run-1"));
+    stand.settle(Sight::Unknown(crate::sight::NotLooked::Starting), NEW, "run-4", "run-2");
+    assert_eq!(stand.updating().back_because.as_deref(), Some("it died again while settling"));
+}
+
+#[test]
 fn the_owner_hears_of_an_update_only_if_the_service_was_down() {
     let mut stand = Stand::new();
     stand.begin();
