@@ -1,5 +1,6 @@
 //! Rollouts as stories: a cast of services, what happens to them, what people say meanwhile, and how it must end.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use lamplighter_app::rollouts::{self, Asked, Refused};
@@ -24,6 +25,11 @@ pub const NEW: &str = "2222222222222222222222222222222222222222";
 pub const NEWEST: &str = "3333333333333333333333333333333333333333";
 /// How often a person tries again who was told that the store cannot be used.
 const TRIES: u32 = 40;
+
+/// A journey in which nothing is under way for so long is over: longer than any command is late.
+const QUIET: Duration = Duration::from_secs(60);
+/// How often that is looked at.
+const BETWEEN_LOOKS: Duration = Duration::from_secs(5);
 
 /// One service of a journey.
 #[derive(Debug, Clone, Copy)]
@@ -71,9 +77,9 @@ pub struct Journey {
     pub deeds: &'static [(u64, Deed)],
     /// What becomes of the updated services if it halts.
     pub on_halt: OnHalt,
-    /// When the story is over, in seconds after dawn.
+    /// When the story is over, in seconds after dawn, if it is not quiet before.
     pub ends: u64,
-    /// How the rollouts must end, in the order in which they were started.
+    /// How the rollouts must end, in the order in which they were started; if none is named, just somehow.
     pub end: &'static [End],
     /// What must have become of services in the last rollout, where that is certain; each of the others may be whatever
     /// is true of it.
@@ -172,7 +178,10 @@ impl Journey {
                 tokio::time::sleep_until(dawn + Duration::from_millis(millis)).await;
                 Box::pin(self.happens(deed, world)).await;
             }
-            tokio::time::sleep_until(dawn + Duration::from_secs(self.ends)).await;
+            let end = dawn + Duration::from_secs(self.ends);
+            while tokio::time::Instant::now() < end && !is_quiet(world) {
+                tokio::time::sleep(BETWEEN_LOOKS).await;
+            }
         };
         tokio::select! {
             biased;
@@ -276,6 +285,25 @@ impl Journey {
             }
         }
     }
+}
+
+/// True once every rollout is over and told of, no service is being updated, and that has been so for a while.
+fn is_quiet(world: &World) -> bool {
+    let history = world.table.history();
+    let Some(head) = history.heads.last().filter(|head| !head.what.is_active()) else { return false };
+    let mut open = BTreeMap::new();
+    for watch in &history.watches {
+        open.insert(&watch.service, watch.update.is_some());
+    }
+    for gone in &history.removed {
+        open.remove(&gone.what);
+    }
+    let updates = history.watches.iter().filter(|watch| watch.update.is_some()).map(|watch| watch.at);
+    let last = updates.max().map_or(head.at, |last| last.max(head.at));
+    let book = world.post.book();
+    let mut told = history.notices.iter().filter(|notice| notice.told);
+    let delivered = told.all(|notice| book.iter().any(|letter| notice.is_told_by(&letter.message_id)));
+    delivered && !open.values().any(|open| *open) && world.clock.now().since(last) >= QUIET
 }
 
 #[derive(Debug, Clone)]

@@ -38,7 +38,7 @@ const PLAIN: Journey = Journey {
     cast: &THREE,
     deeds: &[(START, Deed::Start(NEW))],
     on_halt: OnHalt::Keep,
-    ends: 600,
+    ends: 400,
     end: &[End::Completed],
     rows: &[("a", RowStatus::Success), ("b", RowStatus::Success), ("c", RowStatus::Success)],
 };
@@ -162,6 +162,7 @@ pub const PAUSED: Journey = Journey {
     name: "pause and resume",
     cast: &TEN,
     deeds: &[(START, Deed::Start(NEW)), (58_000, Deed::Pause), (118_000, Deed::Resume)],
+    ends: 500,
     rows: &[],
     ..PLAIN
 };
@@ -180,6 +181,7 @@ pub const RETRIED: Journey = Journey {
         (110_000, Deed::Start(NEW)),
         (120_000, Deed::Force(NEW)),
     ],
+    ends: 600,
     end: &[End::Halted, End::Completed],
     rows: &[("a", RowStatus::Success), ("c", RowStatus::Success)],
     ..PLAIN

@@ -10,8 +10,7 @@ use serde_json::Value;
 /// Where everything of the fleet lies, the remote that its hosts fetch from included.
 const FOLDER: &str = "/run/lmpt";
 /// A fleet of its own, that no other on this machine meets.
-const SETTINGS: [(&str, &str); 3] =
-    [("FLEET_DIR", FOLDER), ("FLEET_ID", "lmpt"), ("FLEET_NET", "10.78.0")];
+const SETTINGS: [(&str, &str); 3] = [("FLEET_DIR", FOLDER), ("FLEET_ID", "lmpt"), ("FLEET_NET", "10.78.0")];
 /// The network of these hosts, which checks must be allowed to reach.
 pub(crate) const NETWORK: &str = "10.78.0.0/24";
 
@@ -58,6 +57,21 @@ pub(crate) struct Host {
     pub(crate) host_key: String,
 }
 
+/// What a host with a checkout shows at some moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// The commit that is checked out.
+    pub(crate) head: String,
+    /// Which run of the unit is there.
+    pub(crate) run: String,
+    /// Starts of the unit since the host booted.
+    pub(crate) starts: usize,
+    /// Restarts that were asked for since then.
+    pub(crate) asked: usize,
+    /// Tracked files that are not as they were committed.
+    pub(crate) changes: String,
+}
+
 impl Fleet {
     pub(crate) fn up(script: PathBuf, count: usize) -> Fleet {
         let mut fleet = Fleet { script, hosts: Vec::new(), broken: Mutex::default() };
@@ -102,38 +116,35 @@ impl Fleet {
 
     /// Starts of the unit since its host booted, whoever asked for them.
     pub(crate) fn starts(&self, id: &str) -> usize {
-        let journal = self.exec(id, &format!("journalctl -u {id} -o cat"));
-        journal.lines().filter(|line| line.starts_with(&format!("Started {id}.service"))).count()
+        self.exec(id, &starts(id)).parse().unwrap()
     }
 
     /// Restarts that were asked for by `sudo` since the host booted.
     pub(crate) fn asked(&self, id: &str) -> usize {
-        let journal = self.exec(id, "journalctl -t sudo -o cat");
-        journal
-            .lines()
-            .filter(|line| line.contains("systemctl") && line.contains(&format!(" restart {id}")))
-            .count()
+        self.exec(id, &asked(id)).parse().unwrap()
+    }
+
+    /// What a host with a checkout shows of it and of its unit.
+    pub(crate) fn shown(&self, id: &str) -> Shown {
+        let questions = [head(id), run(id), starts(id), asked(id), changes(id)];
+        let said = self.exec(id, &questions.map(|question| format!("{question}; echo /")).join("; "));
+        let mut answers = said.split('/').map(|answer| answer.trim().to_owned());
+        let mut next = || answers.next().unwrap_or_default();
+        let (head, run) = (next(), next());
+        let mut count = || next().parse().unwrap_or_else(|_| panic!("`{id}` says: {said}"));
+        let (starts, asked) = (count(), count());
+        Shown { head, run, starts, asked, changes: next() }
     }
 
     /// Which run of the unit is there.
     pub(crate) fn run(&self, id: &str) -> String {
-        self.exec(id, &format!("systemctl show {id} --property InvocationID"))
-    }
-
-    /// The commit that is checked out on the host.
-    pub(crate) fn head(&self, host: &str) -> String {
-        self.exec(host, &format!("git -c safe.directory='*' -C /srv/{host} rev-parse HEAD"))
-    }
-
-    /// Tracked files of the checkout that are not as they were committed.
-    pub(crate) fn changes(&self, host: &str) -> String {
-        self.exec(host, &format!("git -c safe.directory='*' -C /srv/{host} status --porcelain -uno"))
+        self.exec(id, &run(id))
     }
 
     /// What the app itself answers.
     pub(crate) fn answer(&self, host: &str) -> String {
         let ask = "import urllib.request as u; print(u.urlopen('http://127.0.0.1:8080', timeout=5).read().decode())";
-        self.exec(host, &format!("python3 -c \"{ask}\""))
+        self.exec(host, &format!("python3 -I -S -c \"{ask}\""))
     }
 
     /// The commit of a release of the demo app.
@@ -168,7 +179,12 @@ impl Fleet {
     fn call(&self, arguments: &[&str]) -> Output {
         // Hosts outlive the call that boots them, and must not hold its pipes: files do not wait for their last writer.
         let (out, err) = (tempfile::NamedTempFile::new().unwrap(), tempfile::NamedTempFile::new().unwrap());
-        let status = Command::new(&self.script)
+        let mut command = Command::new(&self.script);
+        // Only an image that is built needs a mirror, and finding one takes longer than most calls.
+        if arguments.first() != Some(&"up") {
+            command.env("FLEET_MIRROR", "none");
+        }
+        let status = command
             .args(arguments)
             .envs(SETTINGS)
             .stdout(out.reopen().unwrap())
@@ -184,6 +200,26 @@ impl Drop for Fleet {
     fn drop(&mut self) {
         self.call(&["down"]);
     }
+}
+
+fn starts(id: &str) -> String {
+    format!("journalctl -u {id} -o cat | grep -c '^Started {id}.service'")
+}
+
+fn asked(id: &str) -> String {
+    format!("journalctl -t sudo -o cat | grep systemctl | grep -c ' restart {id}'")
+}
+
+fn run(id: &str) -> String {
+    format!("systemctl show {id} --property InvocationID")
+}
+
+fn head(id: &str) -> String {
+    format!("git -c safe.directory='*' -C /srv/{id} rev-parse HEAD")
+}
+
+fn changes(id: &str) -> String {
+    format!("git -c safe.directory='*' -C /srv/{id} status --porcelain -uno")
 }
 
 /// The remote that the hosts fetch from.

@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use lamplighter_core::moment::Moment;
 use serde_json::{Value, json};
 
-use super::quarter::{Quarter, Shown};
+use super::fleet::Shown;
+use super::quarter::{Quarter, SETTLE};
 
 /// How often the server is killed.
 const KILLS: usize = 10;
@@ -17,8 +18,7 @@ const LIFE_MILLIS: std::ops::Range<u64> = 200..4_000;
 const RESUMED_LIMIT: Duration = Duration::from_secs(5);
 /// What the services' own waits may add to that: a settle time that begins anew, and the step before it.
 const OWN_WAITS: Duration = Duration::from_secs(3);
-/// What `town` waits for after each restart, and in each install.
-pub(crate) const SETTLE: Duration = Duration::from_secs(2);
+/// An install that takes long enough to be met by a kill.
 pub(crate) const INSTALL: &str = "sleep 1; ./install.sh";
 
 /// Chooses numbers that look random and can be chosen again. From Marsaglia's xorshift.
@@ -33,11 +33,11 @@ impl Dice {
     }
 }
 
-/// What can be compared between one rollout and another.
+/// What can be compared between one rollout and another. The order of the services is each one's own.
 fn gist(rollout: &Value) -> Value {
     let services = rollout["services"].as_array().unwrap().iter().map(|row| {
         let is_there = row["current"] == rollout["target"];
-        (row["id"].as_str().unwrap().to_owned(), json!([row["stage"], row["status"], is_there]))
+        (row["id"].as_str().unwrap().to_owned(), json!([row["status"], is_there]))
     });
     let services: BTreeMap<String, Value> = services.collect();
     json!({"status": rollout["status"], "stages": rollout["stages"], "services": services})
@@ -52,7 +52,7 @@ fn each_was_updated_once(quarter: &Quarter<'_>, target: &str, before: &[Shown]) 
         assert_eq!(is.head, target, "{}", host.name);
         assert_eq!(is.asked, was.asked + 1, "restarts of {}\n{}", host.name, quarter.said());
         assert_eq!(is.starts, was.starts + 1, "starts of {}", host.name);
-        assert_eq!(quarter.fleet.changes(&host.name), "");
+        assert_eq!(is.changes, "");
         quarter.only_rollouts_acted_on(&quarter.app("town").service(host), "town");
     }
 }
@@ -97,7 +97,9 @@ fn resumed(quarter: &Quarter<'_>, id: &str, lives: &[(Moment, Value)]) {
         let ended = lives.get(number + 1).map(|(next, _)| *next);
         let next = steps.iter().copied().find(|step| step >= back && ended.is_none_or(|ended| *step < ended));
         let busy = under_way["under_way"].as_array().unwrap().len();
-        let words = next.map_or("none before the next kill".to_owned(), |step| format!("{:.2} s", step.since(*back).as_secs_f64()));
+        let words = next.map_or("none before the next kill".to_owned(), |step| {
+            format!("{:.2} s", step.since(*back).as_secs_f64())
+        });
         eprintln!("  life {}: {busy} services under way, next step after {words}", number + 2);
         took.extend(next.filter(|_| busy > 0).map(|step| step.since(*back)));
     }
@@ -123,10 +125,13 @@ fn measure(quarter: &Quarter<'_>, calm: &Value) {
     let own = own_time(quarter);
     let mut begun: BTreeMap<String, Moment> = BTreeMap::new();
     for step in steps_of(quarter, id) {
-        begun.entry(step["service"].as_str().unwrap().to_owned()).or_insert_with(|| moment(&step["timestamp"]));
+        begun
+            .entry(step["service"].as_str().unwrap().to_owned())
+            .or_insert_with(|| moment(&step["timestamp"]));
     }
     let rows = calm["services"].as_array().unwrap();
-    let took = |row: &Value| moment(&row["settled_at"]).since(begun[row["id"].as_str().unwrap()]).as_secs_f64();
+    let took =
+        |row: &Value| moment(&row["settled_at"]).since(begun[row["id"].as_str().unwrap()]).as_secs_f64();
     let mut each: Vec<f64> = rows.iter().map(took).collect();
     each.sort_by(f64::total_cmp);
     let own_secs = own.as_secs_f64();
@@ -148,7 +153,7 @@ fn measure(quarter: &Quarter<'_>, calm: &Value) {
 fn own_time(quarter: &Quarter<'_>) -> Duration {
     let host = &quarter.app("town").hosts[0].name;
     let target = quarter.fleet.push("hand", "by-hand");
-    let back = quarter.fleet.head(host);
+    let back = quarter.fleet.shown(host).head;
     let steps = format!(
         "cd /srv/{host}; began=$(date +%s%N); su -s /bin/sh deploy -c 'git fetch -q --no-tags origin hand; \
          git checkout -q --detach {target}; {INSTALL} >/dev/null; git checkout -q --detach {back}; ./install.sh > /dev/null'; \

@@ -81,10 +81,13 @@ fn real_hosts_are_looked_after() {
     thread::scope(|scope| {
         scope.spawn(|| programme.play("the company that sweeps", || sweep(&programme, &fleet, swept)));
         scope.spawn(|| {
-            programme.play("the company that rolls out", || roll_out(&programme, &fleet, rolled, &plays::SHORT));
+            programme
+                .play("the company that rolls out", || roll_out(&programme, &fleet, rolled, &plays::SHORT));
             programme.play("the company of twenty", || twenty(&programme, &fleet, rolled));
         });
-        scope.spawn(|| programme.play("the company that waits", || roll_out(&programme, &fleet, lost, &plays::LONG)));
+        scope.spawn(|| {
+            programme.play("the company that waits", || roll_out(&programme, &fleet, lost, &plays::LONG))
+        });
     });
     let failed = programme.failed.into_inner().unwrap();
     assert!(failed.is_empty(), "failed: {failed:?}");

@@ -15,7 +15,9 @@ pub(crate) struct Play {
 pub(crate) type Act = (&'static str, fn(&Quarter<'_>));
 
 /// An install that takes so long that a fault can meet it.
-const LONG_INSTALL: &str = "sleep 5; ./install.sh";
+const LONG_INSTALL: &str = ": > /tmp/at-work; sleep 6; ./install.sh";
+/// The same, and it needs some room.
+const LARGE_INSTALL: &str = ": > /tmp/at-work; sleep 6; head -c 400000 /dev/zero > room && ./install.sh; status=$?; rm room; exit $status";
 
 /// Those over in two or three minutes. Their hosts add up to what there is.
 pub(crate) const SHORT: [Play; 12] = [
@@ -30,7 +32,7 @@ pub(crate) const SHORT: [Play; 12] = [
     },
     Play {
         hosts: 2,
-        app: |hosts| App { settle: "10s", check: Check::Http, ..App::new("slow", hosts) },
+        app: |hosts| App { check: Check::Http, ..App::new("slow", hosts) },
         acts: &[("a_release_that_starts_slowly_passes", releases::a_slow_start)],
     },
     Play {
@@ -78,14 +80,14 @@ pub(crate) const SHORT: [Play; 12] = [
     Play {
         hosts: 1,
         app: |hosts| App {
-            install: "[ \"$LAMPLIGHTER_WAY\" = back ] || { sleep 600 & sleep 600; }; ./install.sh",
+            install: "[ \"$LAMPLIGHTER_WAY\" = back ] || { sleep 600 & : > /tmp/at-work; sleep 600; }; ./install.sh",
             ..App::new("hang", hosts)
         },
         acts: &[("an_install_that_hangs_is_killed_with_its_children", mishaps::an_install_that_hangs)],
     },
     Play {
         hosts: 1,
-        app: |hosts| App { install: "sleep 4; ./install.sh", ..App::new("full", hosts) },
+        app: |hosts| App { install: LARGE_INSTALL, ..App::new("full", hosts) },
         acts: &[
             ("a_full_disk_is_found_before_anything_is_changed", mishaps::a_full_disk_before),
             ("a_disk_that_fills_half_way_deceives_nobody", mishaps::a_full_disk_half_way),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use super::fleet::{Fleet, Host, NETWORK};
+use super::fleet::{Fleet, Host, NETWORK, Shown};
 use super::http::{self, Answer};
 use super::program::{Home, PATIENCE, Program, eventually};
 
@@ -14,6 +14,8 @@ pub(crate) const HOOK_SECRET: &str = "a secret that only the tests and their ser
 /// Longest a rollout of a scene takes on a busy machine.
 const ROLLOUT_LIMIT: Duration = Duration::from_secs(240);
 
+/// How long a restarted service is left alone before it is judged.
+pub(crate) const SETTLE: Duration = Duration::from_secs(2);
 /// What the plainest service does.
 pub(crate) const INSTALL: &str = "./install.sh";
 
@@ -26,7 +28,6 @@ pub(crate) struct App<'f> {
     pub(crate) prefix: &'static str,
     pub(crate) branch: &'static str,
     pub(crate) install: &'static str,
-    pub(crate) settle: &'static str,
     pub(crate) check: Check,
 }
 
@@ -39,8 +40,7 @@ pub(crate) enum Check {
 
 impl<'f> App<'f> {
     pub(crate) fn new(name: &'static str, hosts: &'f [Host]) -> App<'f> {
-        let (branch, settle) = ("main", "2s");
-        App { name, hosts, prefix: "", branch, install: INSTALL, settle, check: Check::Systemd }
+        App { name, hosts, prefix: "", branch: "main", install: INSTALL, check: Check::Systemd }
     }
 
     /// The name of its service on a host.
@@ -60,7 +60,7 @@ impl<'f> App<'f> {
                 "[[env.prod.service]]\nid = '{id}'\napp = '{app}'\naddress = '{address}'\nuser = '{user}'\n\
                  key = 'file:{key}'\nhost_key = '{host_key}'\ncheck = {check}\nrestart = {{ systemd = '{unit}' }}\n\
                  update = {{ dir = '/srv/{unit}', branch = '{branch}', install = '''{install}''' }}\n\
-                 policy = {{ settle = '{settle}', backoff_base = '200ms', backoff_cap = '400ms', breaker_cooldown = '1h', \
+                 policy = {{ settle = '{settle}s', backoff_base = '200ms', backoff_cap = '400ms', breaker_cooldown = '1h', \
                  connect_limit = '4s', command_limit = '5s', restart_limit = '30s' }}\n",
                 app = self.name,
                 user = host.user,
@@ -68,7 +68,7 @@ impl<'f> App<'f> {
                 host_key = host.host_key,
                 branch = self.branch,
                 install = self.install,
-                settle = self.settle,
+                settle = SETTLE.as_secs(),
             ));
         }
         text
@@ -82,15 +82,6 @@ pub(crate) struct Quarter<'f> {
     server: Option<Program>,
     apps: BTreeMap<&'static str, App<'f>>,
     token: String,
-}
-
-/// What a host showed at some moment.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Shown {
-    pub(crate) head: String,
-    pub(crate) run: String,
-    pub(crate) starts: usize,
-    pub(crate) asked: usize,
 }
 
 impl<'f> Quarter<'f> {
@@ -212,7 +203,9 @@ impl<'f> Quarter<'f> {
 
     /// Waits until a service is at this step of a rollout.
     pub(crate) fn at_step(&self, id: &str, service: &str, step: &str) -> Value {
-        self.wait_for(id, &format!("with `{service}` at {step}"), |rollout| row(rollout, service)["step"] == step)
+        self.wait_for(id, &format!("with `{service}` at {step}"), |rollout| {
+            row(rollout, service)["step"] == step
+        })
     }
 
     /// The audit trail, oldest first.
@@ -230,23 +223,15 @@ impl<'f> Quarter<'f> {
         all
     }
 
-    /// What its hosts show of an app.
+    /// What the hosts of an app show.
     pub(crate) fn shown(&self, app: &str) -> Vec<Shown> {
-        self.app(app).hosts.iter().map(|host| self.shown_by(&host.name)).collect()
-    }
-
-    pub(crate) fn shown_by(&self, host: &str) -> Shown {
-        Shown {
-            head: self.fleet.head(host),
-            run: self.fleet.run(host),
-            starts: self.fleet.starts(host),
-            asked: self.fleet.asked(host),
-        }
+        self.app(app).hosts.iter().map(|host| self.fleet.shown(&host.name)).collect()
     }
 
     /// Waits for the one letter to the admins about a rollout.
     pub(crate) fn letter(&self, id: &str) -> super::program::Letter {
-        let about = || self.home.letters().into_iter().filter(|letter| letter.subject.contains(&format!(" {id} ")));
+        let about =
+            || self.home.letters().into_iter().filter(|letter| letter.subject.contains(&format!(" {id} ")));
         let found = eventually(|| about().next(), PATIENCE);
         let letter = found.unwrap_or_else(|| panic!("no letter about `{id}`: {:#?}", self.home.letters()));
         assert_eq!(about().count(), 1, "{:#?}", self.home.letters());

@@ -2,19 +2,28 @@
 
 use serde_json::{Value, json};
 
-use super::quarter::{Quarter, Shown, row};
+use super::fleet::Shown;
+use super::quarter::{Quarter, row};
 
 /// Every service runs `commit`, by one new process that one restart brought, and the server knows it.
 fn all_run(quarter: &Quarter<'_>, app: &str, commit: &str, before: &[Shown]) {
     for ((host, was), is) in quarter.app(app).hosts.iter().zip(before).zip(quarter.shown(app)) {
         assert_eq!((&*is.head, is.asked), (commit, was.asked + 1), "{}\n{}", host.name, quarter.said());
         assert_ne!(is.run, was.run, "{} runs the old process", host.name);
-        assert_eq!(quarter.fleet.changes(&host.name), "");
+        assert_eq!(is.changes, "");
         let service = quarter.service(&quarter.app(app).service(host));
         let version = &service["version"];
-        assert_eq!((&version["current"], &version["status"]), (&json!(commit), &json!("success")), "{service}");
+        assert_eq!(
+            (&version["current"], &version["status"]),
+            (&json!(commit), &json!("success")),
+            "{service}"
+        );
         assert_eq!(version["previous"], *was.head, "{service}");
-        assert_eq!((&service["status"], &service["needs_human"]), (&json!("healthy"), &Value::Null), "{service}");
+        assert_eq!(
+            (&service["status"], &service["needs_human"]),
+            (&json!("healthy"), &Value::Null),
+            "{service}"
+        );
         quarter.only_rollouts_acted_on(&quarter.app(app).service(host), app);
     }
 }
@@ -56,9 +65,9 @@ fn halts(quarter: &Quarter<'_>, app: &str, order: &Value, why: &str, restarts: u
     assert!(because.contains(why), "not `{why}`, but: {because}\n{}", quarter.said());
     assert!(rest.iter().all(|row| row["status"] == "pending"), "{end:#}");
     for (host, was) in quarter.app(app).hosts.iter().zip(&before) {
-        let (is, service) = (quarter.shown_by(&host.name), quarter.app(app).service(host));
+        let (is, service) = (quarter.fleet.shown(&host.name), quarter.app(app).service(host));
         assert_eq!(is.head, was.head, "{}", host.name);
-        assert_eq!(quarter.fleet.changes(&host.name), "");
+        assert_eq!(is.changes, "");
         if sick[0]["id"] == *service {
             assert_eq!(is.asked, was.asked + restarts, "{}\n{}", host.name, quarter.said());
             let known = quarter.wait_for_status(&service, "healthy");
@@ -78,14 +87,14 @@ fn halts(quarter: &Quarter<'_>, app: &str, order: &Value, why: &str, restarts: u
 pub(crate) fn fails_at_start(quarter: &Quarter<'_>) {
     let target = quarter.fleet.commit("v3");
     let order = order("shop", &target, &[10, 100], "3s");
-    let first = halts(quarter, "shop", &order, "not up after restart", 2);
+    let first = halts(quarter, "shop", &order, "while settling", 2);
     let refused = quarter.post("rollouts", &order);
     assert_eq!(refused.status, 409, "{}", refused.body);
     let detail = refused.body["detail"].as_str().unwrap();
     assert!(detail.contains("quarantined") && detail.contains(first["id"].as_str().unwrap()), "{detail}");
     let mut forced = order.clone();
     forced["force"] = json!("the host was at fault");
-    let again = halts(quarter, "shop", &forced, "not up after restart", 2);
+    let again = halts(quarter, "shop", &forced, "while settling", 2);
     assert_eq!(again["forced"], "the host was at fault");
 }
 
@@ -132,11 +141,12 @@ pub(crate) fn the_fix(quarter: &Quarter<'_>) {
 pub(crate) fn a_dirty_tree(quarter: &Quarter<'_>) {
     let host = &quarter.app("dirty").hosts[0].name;
     quarter.fleet.fault(host, &["dirty"]);
-    let (before, changed) = (quarter.shown("dirty"), quarter.fleet.changes(host));
+    let before = quarter.shown("dirty");
+    assert!(before[0].changes.contains("release.conf"), "{before:?}");
     let id = quarter.start(&order("dirty", &quarter.fleet.commit("v2"), &[100], "3s"));
     let end = quarter.ended(&id, "halted");
     let because = row(&end, host)["because"].as_str().unwrap();
     assert!(because.contains("nothing was changed") && because.contains("release.conf"), "{because}");
-    assert_eq!((quarter.shown("dirty"), quarter.fleet.changes(host)), (before, changed));
+    assert_eq!(quarter.shown("dirty"), before);
     quarter.fleet.heal(host);
 }

@@ -42,7 +42,8 @@ pub(crate) fn paused_then_aborted(quarter: &Quarter<'_>) {
 pub(crate) fn two_at_once(quarter: &Quarter<'_>) {
     let order = |version| json!({"app": "pushed", "target": quarter.fleet.commit(version), "options": {"soak": "3s"}});
     let both = thread::scope(|scope| {
-        let starts = ["v2", "v7"].map(|version| scope.spawn(move || quarter.post("rollouts", &order(version))));
+        let starts =
+            ["v2", "v7"].map(|version| scope.spawn(move || quarter.post("rollouts", &order(version))));
         starts.map(|start| start.join().unwrap())
     });
     let [won, lost] = if both[0].status == 202 { [&both[0], &both[1]] } else { [&both[1], &both[0]] };
@@ -76,7 +77,8 @@ pub(crate) fn a_push(quarter: &Quarter<'_>) {
     assert!((200..300).contains(&again.status), "{}", again.body);
     quarter.ended(&id, "completed");
     let followed = eventually(|| started().into_iter().find(|(other, _)| *other != id), PATIENCE);
-    let (next, target) = followed.unwrap_or_else(|| panic!("the push that waited is lost\n{}", quarter.said()));
+    let (next, target) =
+        followed.unwrap_or_else(|| panic!("the push that waited is lost\n{}", quarter.said()));
     assert_eq!(target, *newest);
     quarter.ended(&next, "completed");
     assert_eq!(started().len(), 2, "{:?}", started());

@@ -1,0 +1,1 @@
+//! What a rollout costs: write units, and time beside the ideal schedule.
