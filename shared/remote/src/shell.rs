@@ -4,6 +4,7 @@
 //! all the same. It is POSIX sh, run by `sh -c` whatever the login's own shell may be. Quotes are quoted without
 //! backslashes, which some login shells read differently inside of quotes.
 
+mod check_out;
 mod compose;
 mod git;
 mod guard;

@@ -93,7 +93,8 @@ pub(crate) fn guarded_restart(
 }
 
 /// Where records are kept: the first of three directories that is ours and can be written to. A directory on a full disk
-/// still takes new names, so it is tried with a word.
+/// still takes new names, so it is tried with a word. Where there is none, what a command says is kept in memory's own
+/// file system for as long as the script runs.
 pub(super) const PREPARE: &str = "\
 mask=$(umask) locale=${LC_ALL+=$LC_ALL}
 export LC_ALL=C
@@ -103,7 +104,7 @@ brief=
 command -v timeout >/dev/null 2>&1 && brief='timeout -k 5 10'
 which_run() { $brief sh -c \"$question\" 2>/dev/null </dev/null 9<&-; }
 say() { printf '%s\\n' \"lamplighter $nonce $*\"; }
-stop() { say \"$@\"; exit 0; }
+stop() { leave; say \"$@\"; exit 0; }
 uid=$(id -u)
 dir1=${XDG_STATE_HOME:+$XDG_STATE_HOME/lamplighter}
 dir2=${HOME:+$HOME/.local/state/lamplighter}
@@ -118,6 +119,13 @@ for dir in \"$dir1\" \"$dir2\" \"$dir3\"; do
   home=$dir
   break
 done
+scratch=$home
+if [ -z \"$scratch\" ]; then
+  for dir in \"$XDG_RUNTIME_DIR\" /dev/shm /tmp; do
+    [ -n \"$dir\" ] && scratch=$(mktemp -d \"$dir/lamplighter.XXXXXX\" 2>/dev/null) && break
+  done
+fi
+leave() { [ -n \"$home\" ] || [ -z \"$scratch\" ] || rm -rf \"$scratch\" 2>/dev/null; }
 ";
 
 /// One lock per host, in the first place that all users share; it is opened for reading, which any of them may.
@@ -193,15 +201,15 @@ exec \"$@\" 9<&-'
 run() {
   group=
   if command -v timeout >/dev/null 2>&1; then
-    [ -z \"$home\" ] || group=$home/+group.$$
+    [ -z \"$scratch\" ] || group=$scratch/+group.$$
     set -- timeout -k \"$grace\" \"$limit\" sh -c \"$inner\" sh \"$mask\" \"$locale\" \"$group\" \"$@\"
   else
     printf '%s\\n' \"lamplighter-remark $nonce no-timeout\"
     set -- sh -c \"$inner\" sh \"$mask\" \"$locale\" '' \"$@\"
   fi
-  pipe=$home/+pipe.$$
-  if [ -n \"$home\" ] && mkfifo \"$pipe\" 2>/dev/null; then
-    kept=$home/+said.$$
+  pipe=$scratch/+pipe.$$
+  if [ -n \"$scratch\" ] && mkfifo \"$pipe\" 2>/dev/null; then
+    kept=$scratch/+said.$$
     { head -c \"$keeps\"; exec cat >/dev/null; } <\"$pipe\" >\"$kept\" 2>/dev/null 9<&- &
     reader=$!
     \"$@\" >\"$pipe\" 2>&1 </dev/null
@@ -236,9 +244,5 @@ end_group() {
 const REPORT: &str = "\
 first=
 [ \"$kept\" = /dev/null ] || { first=$(head -c 2048 \"$kept\" 2>/dev/null | grep . | grep -v '^sudo: unable to resolve host' | head -n 1 | tr -cd '[:print:]' | cut -c 1-300); rm -f \"$kept\"; }
-if [ \"$ended\" = 0 ]; then
-  say done \"lock=$lock action_no=$number process=$process\"
-else
-  say failed \"$ended\" \"$first\"
-fi
-exit 0";
+[ \"$ended\" != 0 ] || stop done \"lock=$lock action_no=$number process=$process\"
+stop failed \"$ended\" \"$first\"";

@@ -7,7 +7,7 @@ use lamplighter_core::spec::{Command, ServiceSpec, Update};
 use lamplighter_core::update::{Around, OwnUpdate, UpdateStep, Way};
 
 use super::guard::{LOCK, NUMBER, PREPARE, PROCESS, RUN, Told, question_of, restarting};
-use super::{CLEANING, compose, git, quoted, script, supervisor};
+use super::{CLEANING, check_out, compose, git, quoted, script, supervisor};
 use crate::UpdateOrder;
 
 /// Bytes kept of what a step says: the complaint of an install stands at its end.
@@ -61,7 +61,7 @@ pub(crate) fn guarded_step(
 /// The step itself.
 fn acting(spec: &ServiceSpec, update: &Update, order: &UpdateOrder<'_>) -> String {
     match (order.step, update) {
-        (UpdateStep::CheckOut, Update::Git(git)) => git::check_out(git, order.way),
+        (UpdateStep::CheckOut, Update::Git(git)) => check_out::check_out(git, order.way),
         (UpdateStep::CheckOut, Update::Docker(docker)) => compose::pull(docker, order),
         (UpdateStep::Restart, Update::Docker(docker)) => compose::recreate(docker, order),
         (UpdateStep::Restart, Update::Git(_) | Update::Own(_)) => {
@@ -183,5 +183,5 @@ if [ \"$kept\" != /dev/null ]; then
   words=$(complaint <\"$kept\")
   rm -f \"$kept\"
 fi
-conclude failed \"$ended\" \"$words\"
-exit 0";
+[ -n \"$home\" ] || words=\"$words (nothing can be written there: is a disk full or read-only?)\"
+conclude failed \"$ended\" \"$words\"";

@@ -152,3 +152,14 @@ fn what_another_update_left_half_way_is_for_a_person_to_judge() {
     assert_eq!(bench.standing().unwrap().obstacle, None);
     assert_eq!(bench.make(&Asked::forward(3, CHECK_OUT, &another, &bench.first)), done(FIRST_RUN));
 }
+
+#[test]
+fn a_way_back_from_where_nothing_was_changed_writes_nothing() {
+    let bench = Bench::new();
+    let target = bench.push("app.txt", "two");
+    let index = || fs::metadata(bench.path("app/.git/index")).unwrap().modified().unwrap();
+    let before = index();
+    assert_eq!(bench.make(&Asked::back(1, CHECK_OUT, &target, &bench.first)), done(FIRST_RUN));
+    assert_eq!(index(), before);
+    assert_eq!(bench.git("app", &["symbolic-ref", "HEAD"]), "refs/heads/main");
+}
