@@ -102,9 +102,10 @@ impl Claim<'_> {
     }
 }
 
-/// Does the work of one verification for nothing, so that a call which claims nothing takes as long as one that lies.
-pub(super) fn pretend(key: &HookKey, body: &[u8]) {
-    std::hint::black_box(signed(key, &[body], &[0; SIGNATURE_BYTES]));
+/// Does the work of one verification, so that a call which claims nothing takes as long as one that lies.
+/// False, but for one in 2^256.
+pub(super) fn pretend(key: &HookKey, body: &[u8]) -> bool {
+    signed(key, &[body], &[0; SIGNATURE_BYTES])
 }
 
 fn signed(key: &HookKey, text: &[&[u8]], signature: &Signature) -> bool {

@@ -58,6 +58,12 @@ struct Proved {
     body_hash: Option<String>,
 }
 
+/// A call that proved nothing: why, and which secrets it could not be held against.
+struct Unproved {
+    why: &'static str,
+    problems: Vec<String>,
+}
+
 pub(super) async fn receive(
     State(home): State<Arc<Home>>,
     addressed: Addressed,
@@ -66,7 +72,7 @@ pub(super) async fn receive(
 ) -> Response {
     match prove(&home, &addressed, &headers, &body).await {
         Ok(Ok(proved)) => act(proved, &headers, &body).await.into_response(),
-        Ok(Err(why)) => refuse(&home, &addressed, why).into_response(),
+        Ok(Err(unproved)) => refuse(&home, &addressed, &unproved).into_response(),
         Err(problem) => problem.into_response(),
     }
 }
@@ -78,9 +84,9 @@ async fn prove(
     addressed: &Addressed,
     headers: &HeaderMap,
     body: &Body,
-) -> Result<Result<Proved, &'static str>, Problem> {
+) -> Result<Result<Proved, Unproved>, Problem> {
     let Some(env) = home.env(&addressed.env).or_else(|| home.envs().next()) else {
-        return Ok(Err("there is no env"));
+        return Ok(Err(Unproved { why: "there is no env", problems: Vec::new() }));
     };
     let settings = env.store().for_verb(Verb::Api).settings().await?.1;
     let named: Option<HookName> = addressed.hook.parse().ok();
@@ -93,29 +99,30 @@ async fn prove(
     };
     let (mut keys, problems) = home.secrets.read(kind, places).await;
     keys.push(home.nobodys_key.clone());
-    if let Some((name, _)) = &known {
-        for problem in problems {
-            tracing::error!(env = %env.name(), hook = %name, "a secret of the hook `{name}` cannot be used: {problem}");
-        }
-    }
-    let Some(claim) = proof::claim(kind, headers) else {
-        proof::pretend(&home.nobodys_key, &body.bytes);
-        return Ok(Err("a header of its kind is missing, doubled or malformed"));
+    let claim = proof::claim(kind, headers);
+    let (is_fresh, is_signed) = match &claim {
+        Some(claim) => (claim.is_fresh(env.clock().now()), claim.is_signed_by(&keys, &body.bytes)),
+        None => (false, proof::pretend(&home.nobodys_key, &body.bytes)),
     };
-    let (is_fresh, is_signed) = (claim.is_fresh(env.clock().now()), claim.is_signed_by(&keys, &body.bytes));
-    let Some((name, hook)) = known else { return Ok(Err("there is no such hook")) };
-    Ok(match (is_fresh, is_signed) {
-        (_, false) => Err("no secret of the hook made its signature"),
-        (false, true) => Err("its time is off by more than five minutes"),
-        (true, true) => Ok(Proved {
+    let Some((name, hook)) = known else {
+        return Ok(Err(Unproved { why: "there is no such hook", problems: Vec::new() }));
+    };
+    let unproved = |why| Ok(Err(Unproved { why, problems }));
+    let Some(claim) = claim else {
+        return unproved("a header of its kind is missing, doubled or malformed");
+    };
+    match (is_fresh, is_signed) {
+        (_, false) => unproved("no secret of the hook made its signature"),
+        (false, true) => unproved("its time is off by more than five minutes"),
+        (true, true) => Ok(Ok(Proved {
             env: Arc::clone(env),
             name,
             hook,
             id: claim.id().to_owned(),
             event: claim.event().map(str::to_owned),
             body_hash: (!claim.signs_its_id()).then(|| sha256_hex(&body.bytes)),
-        }),
-    })
+        })),
+    }
 }
 
 /// The kind of hook that a call for none of ours seems to be for.
@@ -147,7 +154,7 @@ async fn act(proved: Proved, headers: &HeaderMap, body: &Body) -> Reply {
 ///
 /// A call that proves itself is never made to wait: all calls of GitHub come from the same few addresses, and anybody can
 /// have it call here with a signature of their own.
-fn refuse(home: &Home, addressed: &Addressed, why: &str) -> Problem {
+fn refuse(home: &Home, addressed: &Addressed, unproved: &Unproved) -> Problem {
     if let Some(wait) = home.hook_throttle.must_wait(addressed.peer, "") {
         let seconds = wait.as_secs() + 1;
         let detail = format!("too many calls that proved nothing; wait {seconds} s");
@@ -156,7 +163,10 @@ fn refuse(home: &Home, addressed: &Addressed, why: &str) -> Problem {
     }
     home.hook_throttle.failed(addressed.peer, "");
     let (env, hook) = (quoted(&addressed.env), quoted(&addressed.hook));
-    tracing::warn!(env, hook, "a call of `/hooks/{env}/{hook}` was refused: {why}");
+    tracing::warn!(env, hook, "a call of `/hooks/{env}/{hook}` was refused: {}", unproved.why);
+    for problem in &unproved.problems {
+        tracing::error!(env, hook, "a secret of the hook `{hook}` could not be tried: {problem}");
+    }
     let detail = "there is no such hook, or the call does not prove that it comes from its sender";
     let hint = "look at the hook's address, its secret and the sender's clock; the log of the server says which it is";
     Problem::new(Kind::Unauthorized, detail, hint)
