@@ -112,7 +112,7 @@ fn by_hand(watch: &Watch, now: Moment) -> Option<(Ground, String)> {
         return Some((Ground::NeedsHuman, format!("{way_out}: {why}")));
     }
     let hold = watch.hold.as_ref().filter(|hold| hold.is_in_force(now))?;
-    let until = hold.until.map(|until| format!(" until {until}")).unwrap_or_default();
+    let until = hold.until.map(|until| format!(" until {}", to_the_second(until))).unwrap_or_default();
     Some((Ground::Held, format!("`{}` holds it{until}: {}", hold.by, hold.reason)))
 }
 
@@ -123,10 +123,11 @@ fn by_health(watch: &Watch) -> Option<(Ground, String)> {
     match &watch.breaker {
         Breaker::Closed { .. } => {}
         Breaker::Open { opened_at, .. } | Breaker::HalfOpen { opened_at, .. } => {
-            return Some((Ground::Breaker, format!("its breaker is open since {opened_at}")));
+            let since = to_the_second(*opened_at);
+            return Some((Ground::Breaker, format!("its breaker is open since {since}")));
         }
     }
-    let since = watch.since;
+    let since = to_the_second(watch.since);
     match watch.status {
         Status::Healthy => None,
         Status::Unknown => Some((
@@ -141,6 +142,11 @@ fn by_health(watch: &Watch) -> Option<(Ground, String)> {
             Some((Ground::Sick, format!("it is `{status}` since {since}")))
         }
     }
+}
+
+/// Nobody who reads a plan wants milliseconds.
+fn to_the_second(moment: Moment) -> Moment {
+    Moment::from_millis(moment.as_secs() * 1_000)
 }
 
 /// A place on a host that an update changes.

@@ -246,7 +246,7 @@ fn a_service_is_left_alone_for_a_reason() {
     let rollout: RolloutId = "rachel8-16".parse().unwrap();
     let hold =
         |until| Some(Hold { by: "ada".to_owned(), reason: "moving disks".to_owned(), since: now(), until });
-    let later = now() + std::time::Duration::from_secs(60);
+    let later = now() + std::time::Duration::from_millis(60_830);
     let updating = |stray| {
         Some(Box::new(Updating {
             rollout: rollout.clone(),
