@@ -11,7 +11,7 @@ use lamplighter_core::update::Wanted;
 use lamplighter_core::{AppName, RolloutId, ServiceId};
 use lamplighter_store::{Commit, Store, StoreError};
 
-use super::survey::{branch_of, planned, resolved, services_of};
+use super::survey::{PATIENCE_OF_A_PERSON, branch_of, planned, resolved, services_of};
 use super::{Refused, TRIES, push, store};
 use crate::Env;
 
@@ -98,7 +98,7 @@ pub async fn retry(env: &Env, id: &RolloutId, by: &str, force: Option<&str>) -> 
     options.canaries.retain(|canary| only.contains(canary));
     let (services, now) = (services_of(&store, &first.app).await?, env.clock().now());
     let wanted = Wanted::Version(first.target.clone());
-    let mut target = resolved(env, &first.app, wanted, &services, now).await?;
+    let mut target = resolved(env, &first.app, wanted, &services, PATIENCE_OF_A_PERSON).await?;
     target.branch.clone_from(&first.branch);
     let plan = planned(&first.app, &target, &options, Some(&only), &services, now)?;
     launch(env, &plan, Started { by: by.to_owned(), forced, retries: Some(id.clone()) }).await
@@ -130,7 +130,7 @@ async fn fresh(env: &Env, asked: &Asked, before: Option<&Plan>) -> Result<Plan, 
     };
     let options =
         asked.options.clone().or_else(|| before.map(|before| before.options.clone())).unwrap_or_default();
-    let target = resolved(env, &asked.app, wanted, &services, now).await?;
+    let target = resolved(env, &asked.app, wanted, &services, PATIENCE_OF_A_PERSON).await?;
     Ok(planned(&asked.app, &target, &options, None, &services, now)?)
 }
 

@@ -13,7 +13,7 @@ use lamplighter_core::{AppName, Moment, RolloutId};
 use lamplighter_store::{Causes, Commit, Delivery, Fence, Placed, Received, StoreError};
 
 use super::ask::launch;
-use super::survey::{is_of, planned, resolved, services_of};
+use super::survey::{PATIENCE_OF_A_PUSH, is_of, planned, resolved, services_of};
 use super::{Refused, TRIES, store};
 use crate::Env;
 
@@ -200,7 +200,7 @@ async fn begin(env: &Env, app: &AppState, push: &Push) -> Result<Begun, Refused>
         return Ok(Begun::RunsAlready(because));
     }
     let wanted = Wanted::Version(push.target.clone());
-    let mut target = resolved(env, &app.app, wanted, &services, now).await?;
+    let mut target = resolved(env, &app.app, wanted, &services, PATIENCE_OF_A_PUSH).await?;
     target.branch = Some(push.branch.clone());
     let plan = planned(&app.app, &target, &Options::default(), None, &services, now)?;
     let started = Started { by: push.by.clone(), forced: None, retries: None };

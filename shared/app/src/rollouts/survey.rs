@@ -16,8 +16,10 @@ use crate::Env;
 const STORE_PAGE: usize = 200;
 /// Hosts that are asked for what is wanted before that is given up: one may be away, three at once are not.
 const HOSTS_ASKED: usize = 3;
-/// Longest one of them is waited for. All of them together stay below what a person's request may take.
-const ANSWER_LIMIT: Duration = Duration::from_secs(8);
+/// Longest one of them is waited for where a person waits: all of them together stay below what a request may take.
+pub(super) const PATIENCE_OF_A_PERSON: Duration = Duration::from_secs(8);
+/// The same where nobody waits.
+pub(super) const PATIENCE_OF_A_PUSH: Duration = Duration::from_secs(30);
 
 /// What is to be brought, exactly.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -93,8 +95,9 @@ pub(super) async fn resolved(
     app: &AppName,
     wanted: Wanted,
     services: &[Placed],
-    now: Moment,
+    patience: Duration,
 ) -> Result<Target, Refused> {
+    let now = env.clock().now();
     let services: Vec<&Placed> = services.iter().filter(|placed| is_of(placed, app)).collect();
     if services.is_empty() {
         return Err(NoPlan::NoSuchApp(app.clone()).into());
@@ -106,7 +109,7 @@ pub(super) async fn resolved(
     let able = services.iter().filter(|placed| may_be_asked(placed, &wanted, now)).take(HOSTS_ASKED);
     let mut silent = Vec::new();
     for placed in able {
-        match env.parts.hosts.resolve(&placed.spec, &wanted, ANSWER_LIMIT).await {
+        match env.parts.hosts.resolve(&placed.spec, &wanted, patience).await {
             Ok(version) => return Ok(Target { version, branch }),
             Err(NotResolved::Unknown(why)) => return Err(Refused::Unknown(why)),
             Err(NotResolved::Unreachable(fault)) => silent.push(format!("`{}` {fault}", placed.spec.id)),
