@@ -185,6 +185,11 @@ impl Bench {
         shell::guarded_step(&self.spec, update, &order, NONCE, limit)
     }
 
+    /// How long the line is that asks for a step, in bytes.
+    pub(super) fn length(&self, asked: &Asked<'_>) -> usize {
+        self.text(&"prod".parse().unwrap(), asked).len()
+    }
+
     /// Makes a step, to its end.
     pub(super) fn make(&self, asked: &Asked<'_>) -> StepOutcome {
         let env: EnvName = "prod".parse().unwrap();

@@ -243,3 +243,15 @@ fn records_are_for_nobody_else_to_read() {
     fs::File::open(dir.join("prod:web.result")).unwrap().read_to_string(&mut text).unwrap();
     assert_eq!(text, format!("1 done lock=1 action_no=1 process=1 run={FIRST_RUN}\n"));
 }
+
+#[test]
+fn every_script_fits_the_packet_that_every_server_must_take() {
+    let bench = Bench::with(json!({"install": "x".repeat(2_000)}));
+    let first = &bench.first;
+    for step in [UpdateStep::CheckOut, INSTALL, UpdateStep::Restart] {
+        for asked in [Asked::forward(1, step, first, first), Asked::back(1, step, first, first)] {
+            let length = bench.length(&asked);
+            assert!(length < 30_000, "{step}: {length} bytes");
+        }
+    }
+}
