@@ -8,10 +8,12 @@ use crate::health::{Health, MAX_NAMED};
 use crate::hold::Hold;
 use crate::moment::Moment;
 use crate::notice::Notice;
+use crate::rollout::Updating;
 use crate::settings::{Mode, Settings};
 use crate::sight::{DownKind, Fault, Look, NotLooked, Sight, UnreachableKind};
 use crate::spec::{Lifecycle, ServiceSpec};
 use crate::sweep::{Judged, Seen, Turn, judge, turn};
+use crate::update::{UpdateStep, Way};
 use crate::watch::{AskedBy, Attempt, Status, Watch};
 
 fn now() -> Moment {
@@ -57,6 +59,26 @@ fn tick(all: usize, bad: usize, sight: &Sight) -> Judged {
 fn notices(judged: &Judged) -> Vec<&Notice> {
     let effects = judged.decisions.iter().flat_map(|(_, decision)| &decision.effects);
     effects.filter_map(|effect| if let Effect::Tell(notice) = effect { Some(notice) } else { None }).collect()
+}
+
+/// An update whose lease is in force, or ends now.
+fn updating(in_force: bool) -> Option<Box<Updating>> {
+    let version = |digit: &str| digit.repeat(40).parse().unwrap();
+    let until = if in_force { now() + Duration::from_millis(1) } else { now() };
+    Some(Box::new(Updating {
+        rollout: "shop-1".parse().unwrap(),
+        row: 0,
+        target: version("b"),
+        previous: version("a"),
+        way: Way::Forward,
+        step: UpdateStep::Restart,
+        action_no: 1,
+        process: None,
+        again: 0,
+        until,
+        back_because: None,
+        stray: false,
+    }))
 }
 
 #[test]
@@ -114,8 +136,15 @@ fn who_is_looked_at() {
         (
             settings.clone(),
             spec.clone(),
-            Watch { status: Status::Updating, ..healthy(&spec) },
+            Watch { update: updating(true), ..healthy(&spec) },
             Turn::Skip("updating"),
+        ),
+        // An update's lease protects the service, whatever its status, and no longer than it lasts.
+        (
+            settings.clone(),
+            spec.clone(),
+            Watch { status: Status::Updating, update: updating(false), ..healthy(&spec) },
+            Turn::Look,
         ),
         (settings, spec.clone(), Watch { attempt: Some(attempt), ..healthy(&spec) }, Turn::Restarting),
     ];
