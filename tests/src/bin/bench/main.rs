@@ -9,6 +9,7 @@ mod heal;
 mod measure;
 mod openssh;
 mod own_fleet;
+mod rollout;
 mod sweep;
 
 use std::path::PathBuf;
@@ -17,7 +18,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 use clap::Parser;
 
-/// Measures checks, sweeps and connections.
+/// Measures checks, sweeps, connections and rollouts.
 #[derive(Debug, Parser)]
 struct Args {
     /// Hosts of the comparison with OpenSSH's client; 0 leaves it out.
@@ -32,6 +33,9 @@ struct Args {
     /// Crashes from which a service is healed by the whole engine, some eight seconds each; 0 leaves it out.
     #[arg(long, default_value_t = 5)]
     heals: usize,
+    /// Services of a rollout by the whole engine; 0 leaves it out.
+    #[arg(long, default_value_t = 100)]
+    rollout: usize,
     /// Looks, and only looks, at the real hosts of a fleet file instead.
     #[arg(long)]
     fleet: Option<PathBuf>,
@@ -67,6 +71,9 @@ async fn run(args: Args) -> anyhow::Result<()> {
     own_fleet::one_bad_host(args.concurrency).await?;
     if args.heals > 0 {
         heal::heals(args.heals).await?;
+    }
+    if args.rollout > 0 {
+        rollout::rollouts(args.rollout).await?;
     }
     println!("all of it took {:.0} s; {}", began.elapsed().as_secs_f64(), measure::load());
     Ok(())
