@@ -8,16 +8,14 @@ use lamplighter_core::moment::Moment;
 use serde_json::{Value, json};
 
 use super::fleet::Shown;
-use super::quarter::{Quarter, SETTLE};
+use super::quarter::{Quarter, SETTLE, row};
 
 /// How often the server is killed.
 const KILLS: usize = 10;
 /// Shortest and longest life between two kills: from before its first step to well into several.
 const LIFE_MILLIS: std::ops::Range<u64> = 200..4_000;
-/// Longest until a server that is back makes its next step, where one is due.
+/// Longest until a server that is back gets on where services are half-way, a settle time that begins anew included.
 const RESUMED_LIMIT: Duration = Duration::from_secs(5);
-/// What the services' own waits may add to that: a settle time that begins anew, and the step before it.
-const OWN_WAITS: Duration = Duration::from_secs(3);
 /// An install that takes long enough to be met by a kill.
 pub(crate) const INSTALL: &str = "sleep 1; ./install.sh";
 
@@ -63,6 +61,7 @@ pub(crate) fn undisturbed_and_killed(quarter: &mut Quarter<'_>) {
     let id = quarter.start(&order(&first));
     let calm = quarter.ended(&id, "completed");
     each_was_updated_once(quarter, &first, &before);
+    never_too_many_at_once(quarter, &calm);
     measure(quarter, &calm);
 
     let seed = match std::env::var("LAMPLIGHTER_SEED") {
@@ -85,26 +84,57 @@ pub(crate) fn undisturbed_and_killed(quarter: &mut Quarter<'_>) {
     assert_eq!(gist(&stormy), gist(&calm), "{}", quarter.said());
     each_was_updated_once(quarter, &second, &before);
     assert!(quarter.letter(&id).subject.contains("completed"));
-    resumed(quarter, &id, &lives);
+    never_too_many_at_once(quarter, &stormy);
+    resumed(quarter, &stormy, &lives);
 }
 
-/// How soon each life made its first step. One that was killed before it could make any says nothing.
+/// How soon each life got on: intended a step, or settled a service. One that was killed before it could says nothing.
 #[expect(clippy::print_stderr, reason = "numbers are what this is for")]
-fn resumed(quarter: &Quarter<'_>, id: &str, lives: &[(Moment, Value)]) {
-    let steps: Vec<Moment> = steps_of(quarter, id).iter().map(|entry| moment(&entry["timestamp"])).collect();
+fn resumed(quarter: &Quarter<'_>, end: &Value, lives: &[(Moment, Value)]) {
+    let steps = steps_of(quarter, end["id"].as_str().unwrap());
+    let settled = end["services"].as_array().unwrap().iter().map(|row| moment(&row["settled_at"]));
+    let mut progress: Vec<Moment> =
+        steps.iter().map(|step| moment(&step["timestamp"])).chain(settled).collect();
+    progress.sort();
     let mut took = Vec::new();
     for (number, (back, under_way)) in lives.iter().enumerate() {
         let ended = lives.get(number + 1).map(|(next, _)| *next);
-        let next = steps.iter().copied().find(|step| step >= back && ended.is_none_or(|ended| *step < ended));
+        let next = progress.iter().copied().find(|at| at >= back && ended.is_none_or(|ended| *at < ended));
         let busy = under_way["under_way"].as_array().unwrap().len();
-        let words = next.map_or("none before the next kill".to_owned(), |step| {
-            format!("{:.2} s", step.since(*back).as_secs_f64())
+        let words = next.map_or("nothing before the next kill".to_owned(), |at| {
+            format!("got on after {:.2} s", at.since(*back).as_secs_f64())
         });
-        eprintln!("  life {}: {busy} services under way, next step after {words}", number + 2);
-        took.extend(next.filter(|_| busy > 0).map(|step| step.since(*back)));
+        eprintln!("  life {}: {busy} services under way, {words}", number + 2);
+        took.extend(next.filter(|_| busy > 0).map(|at| at.since(*back)));
     }
     let longest = took.iter().max().copied().unwrap_or_default();
-    assert!(!took.is_empty() && longest <= RESUMED_LIMIT + OWN_WAITS, "{took:?}");
+    assert!(!took.is_empty() && longest <= RESUMED_LIMIT, "{took:?}");
+}
+
+/// Never were more services half-way than may be: from the first step intended to the end.
+fn never_too_many_at_once(quarter: &Quarter<'_>, end: &Value) {
+    let mut turns: Vec<(Moment, i32)> = Vec::new();
+    for (service, began) in begun(quarter, end) {
+        let settled = moment(&row(end, &service)["settled_at"]);
+        turns.extend([(began, 1), (settled, -1)]);
+    }
+    // One that ends makes room for one that begins in the same millisecond.
+    turns.sort();
+    let most = turns.iter().scan(0, |half_way, (_, turn)| {
+        *half_way += turn;
+        Some(*half_way)
+    });
+    assert_eq!(most.max(), Some(5), "{turns:?}");
+}
+
+/// When the first step of each service was intended.
+fn begun(quarter: &Quarter<'_>, end: &Value) -> BTreeMap<String, Moment> {
+    let mut begun = BTreeMap::new();
+    for step in steps_of(quarter, end["id"].as_str().unwrap()) {
+        let service = step["service"].as_str().unwrap().to_owned();
+        begun.entry(service).or_insert_with(|| moment(&step["timestamp"]));
+    }
+    begun
 }
 
 /// The steps that were intended for a rollout, oldest first.
@@ -121,14 +151,7 @@ fn moment(text: &Value) -> Moment {
 /// Prints what the engine took besides the steps' own time.
 #[expect(clippy::print_stderr, clippy::cast_precision_loss, reason = "numbers are what this is for")]
 fn measure(quarter: &Quarter<'_>, calm: &Value) {
-    let id = calm["id"].as_str().unwrap();
-    let own = own_time(quarter);
-    let mut begun: BTreeMap<String, Moment> = BTreeMap::new();
-    for step in steps_of(quarter, id) {
-        begun
-            .entry(step["service"].as_str().unwrap().to_owned())
-            .or_insert_with(|| moment(&step["timestamp"]));
-    }
+    let (own, begun) = (own_time(quarter), begun(quarter, calm));
     let rows = calm["services"].as_array().unwrap();
     let took =
         |row: &Value| moment(&row["settled_at"]).since(begun[row["id"].as_str().unwrap()]).as_secs_f64();
