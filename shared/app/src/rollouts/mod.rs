@@ -6,10 +6,12 @@ mod ask;
 mod push;
 mod steer;
 mod survey;
+mod waiting;
 
 pub use ask::{Asked, plan, retry, start};
-pub use push::{Pushed, Waited, begin_waiting, push, push_again};
+pub use push::{Pushed, push, push_again};
 pub use steer::{abort, pause, resume};
+pub use waiting::{Waited, begin_waiting};
 
 use lamplighter_core::rollout::plan::NoPlan;
 use lamplighter_core::rollout::steer::SteerRefused;
