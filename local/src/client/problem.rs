@@ -34,7 +34,7 @@ pub(super) fn failure(status: StatusCode, headers: &HeaderMap, body: &[u8]) -> F
     };
     let reason = status.canonical_reason().unwrap_or("an unknown status");
     let mut said = match (problem.title, problem.detail) {
-        (_, Some(detail)) => one_line(&detail, MAX_SHOWN_CHARS),
+        (_, Some(detail)) => one_line(&wording::in_commands(&detail), MAX_SHOWN_CHARS),
         (Some(title), None) => one_line(&title, MAX_SHOWN_CHARS),
         (None, None) => format!("the server answered {} {reason}", status.as_u16()),
     };

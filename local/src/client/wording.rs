@@ -1,7 +1,7 @@
-//! Hints of the server that speak of HTTP, in the words of a command line.
+//! What the server says of HTTP, in the words of a command line.
 
 /// What the server says, and the same for somebody who types commands. Anything else is shown as it is.
-const IN_COMMANDS: [(&str, &str); 16] = [
+const IN_COMMANDS: [(&str, &str); 18] = [
     ("`GET` the list of services to see their ids", "`lamplighter services` lists them"),
     ("`GET …/why` says what the service is waiting for", "`lamplighter why ID` says what it waits for"),
     ("`GET …/tokens` lists them", "`lamplighter token list` lists them"),
@@ -24,6 +24,8 @@ const IN_COMMANDS: [(&str, &str); 16] = [
         "check the spelling: `GET` the list of services shows the `app` of each",
         "check the spelling: `lamplighter services` shows the app of each",
     ),
+    ("is not what `If-Match` or `If-None-Match` expects", "has changed meanwhile"),
+    ("`GET` it again, look at what changed, and send the new `ETag`", "look at it again, then try again"),
     ("options.at_once", "--at-once"),
     ("options.stages", "--stages"),
     ("options.soak", "--soak"),
@@ -36,9 +38,9 @@ const CALLS: [(&str, &str, &str); 4] = [
     ("`GET …/rollouts/", "`", "show"),
 ];
 
-/// The hint as it helps somebody at a command line.
-pub(super) fn in_commands(hint: &str) -> String {
-    let mut said = hint.to_owned();
+/// The sentence as it helps somebody at a command line.
+pub(super) fn in_commands(sentence: &str) -> String {
+    let mut said = sentence.to_owned();
     for (theirs, ours) in IN_COMMANDS {
         said = said.replace(theirs, ours);
     }

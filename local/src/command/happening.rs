@@ -43,7 +43,9 @@ impl Happening {
             (Some(status), _) => (word(status), self.details(status)),
             (None, Some(by)) => {
                 let action = self.action.as_deref().unwrap_or("did something");
-                let why = if self.because.is_empty() { String::new() } else { format!(": {}", self.because) };
+                // The reason of an update's step names the step, too.
+                let because = self.because.replacen(&format!(": {action}"), "", 1);
+                let why = if because.is_empty() { because } else { format!(": {because}") };
                 (say::ink(Ink::Dim, &format!("by {}", one_line(by, 64))), format!("{action}{why}"))
             }
             (None, None) => (String::new(), self.because.clone()),

@@ -5,6 +5,7 @@ mod client;
 mod named;
 mod offline;
 mod real;
+mod rollout;
 mod server;
 
 use std::path::Path;

@@ -20,9 +20,17 @@ fn every_command_that_is_named_exists() {
         found.extend(named(&text).into_iter().map(|command| (file.display().to_string(), command)));
     }
     let commands: Vec<&str> = found.iter().map(|(_, command)| command.as_str()).collect();
-    for expected in
-        ["why ID", "hold ID --reason \"…\"", "restart ID", "health", "services", "sweep --go-on", "doctor"]
-    {
+    for expected in [
+        "why ID",
+        "rollout show shop-1",
+        "rollout retry shop-1",
+        "hold ID --reason \"…\"",
+        "restart ID",
+        "health",
+        "services",
+        "sweep --go-on",
+        "doctor",
+    ] {
         assert!(commands.contains(&expected), "`{expected}` is not found any more: {commands:?}");
     }
     for (file, command) in &found {
@@ -31,12 +39,20 @@ fn every_command_that_is_named_exists() {
     assert!(!exists("wyh ID") && !exists("hold ID --because x"), "what does not exist is told apart");
 }
 
-/// `{cli} why {service}` of the letters, and `` `lamplighter sweep --go-on` `` of the messages, with a service for each gap.
+/// `{cli} why {service}` of the letters, and `` `lamplighter sweep --go-on` `` of the messages, with a service or a rollout
+/// for each gap.
 fn named(text: &str) -> Vec<String> {
     let letters = text.split("{cli} ").skip(1).filter_map(|rest| rest.split("\")").next()?.split('`').next());
     let messages = text.split("`lamplighter ").skip(1).filter_map(|rest| rest.split('`').next());
-    let plain = |words: &str| words.replace("{service}", "ID").replace('\\', "");
+    let plain = |words: &str| filled(&words.replace("{service}", "ID")).replace('\\', "");
     letters.chain(messages).map(plain).filter(|words| !words.starts_with("--env")).collect()
+}
+
+/// The words with a rollout for each gap that is left.
+fn filled(words: &str) -> String {
+    let mut parts = words.split('{');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |filled, part| filled + "shop-1" + part.split_once('}').map_or(part, |(_, rest)| rest))
 }
 
 /// True if the words are a command, or name a group of them, as `token` does.

@@ -25,7 +25,7 @@ pub(super) async fn resume(client: &Client, form: Form, args: &SteerArgs) -> Out
 pub(super) async fn abort(client: &Client, form: Form, args: &AbortArgs) -> Outcome {
     let told = steer(client, &args.steer, "abort", &json!({ "roll_back": args.roll_back })).await?;
     say_what_holds(form, &told, |id| {
-        format!("`lamplighter rollout show {id}` says what became of each service")
+        format!("`lamplighter rollout watch {id}` follows it, `show` says what became of each service")
     })
 }
 
