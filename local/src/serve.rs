@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lamplighter_app::people::may_become;
+use lamplighter_app::rollouts::keep_seeking;
 use lamplighter_app::{Clock, Env, EnvParts, hand};
 use lamplighter_core::{EnvName, Moment};
 use lamplighter_http::{Home, SecretText, mint_token, router};
@@ -185,6 +186,8 @@ impl House {
         let mut hands = tokio::task::JoinSet::new();
         for (index, opened) in self.envs.iter().enumerate() {
             let (env, stopping, signs) = (opened.env.clone(), stopping.clone(), signs.clone());
+            let (same, stopped) = (env.clone(), stopping.clone());
+            hands.spawn(async move { keep_seeking(&same, stopped).await });
             hands.spawn(async move { hand::run(&env, stopping, |status| signs.beat(index, status)).await });
         }
         let closing = stopping.clone();

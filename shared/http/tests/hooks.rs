@@ -13,7 +13,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http_body_util::BodyExt as _;
-use lamplighter_app::rollouts::{Waited, begin_waiting};
+use lamplighter_app::rollouts::{Waited, begin_waiting, seek_missed};
 use lamplighter_core::notice::NoticeKind;
 use lamplighter_core::rollout::{AppState, Quarantined};
 use lamplighter_store::embedded::{Call, Injected, Intercept};
@@ -495,4 +495,41 @@ async fn a_push_whose_answer_was_lost_is_there_once_when_it_is_sent_again() {
     let again = github(&house, NEW, "d-1", "push", &push).await;
     assert_eq!((again.status, &again.body["repeat"]), (202, &json!(true)), "{}", again.text);
     assert_eq!((shop(&house).await.version, shop(&house).await.waiting.is_some()), (1, true));
+}
+
+#[tokio::test]
+async fn a_push_whose_call_never_came_is_found_and_nothing_older_is_begun_again() {
+    let (house, code) = (hooked().await, Code::new());
+    house.shop(&code, &SHOP).await;
+    let seek = async || seek_missed(&house.env).await.unwrap();
+    let second = code.commit("second");
+    github(&house, NEW, "d-1", "ping", &json!({})).await;
+    assert_eq!(seek().await, 0, "nothing is begun by configuring a hook");
+    github(&house, NEW, "d-2", "push", &pushed(&second)).await;
+    assert_eq!(seek().await, 0, "its call came");
+    begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    house.post(&format!("{E}/rollouts/shop-1/abort"), json!({})).await;
+    assert_eq!(seek().await, 0, "a person had the last word");
+
+    let third = code.commit("third");
+    code.takes_itself_away();
+    assert_eq!(seek().await, 0, "nobody answers");
+    code.is_back();
+    assert_eq!(seek().await, 1);
+    assert_eq!(shop(&house).await.waiting.unwrap().target.as_str(), third);
+    assert_eq!(
+        outcomes(&house, "github").await[0],
+        (format!("missed-{third}"), "is rolled out in a moment".to_owned())
+    );
+    assert_eq!(seek().await, 0, "it is found once");
+    let late = github(&house, NEW, "d-3", "push", &pushed(&third)).await;
+    assert_eq!(late.status, 202, "{}", late.text);
+    let begun = begin_waiting(&house.env, &shop(&house).await).await.unwrap();
+    assert_eq!(begun, Waited::Started("shop-2".parse().unwrap()));
+    house.post(&format!("{E}/rollouts/shop-2/abort"), json!({})).await;
+    let fourth = code.commit("fourth");
+    let by_hand = house.post(&format!("{E}/rollouts"), json!({"app": "shop", "target": fourth})).await;
+    assert_eq!(by_hand.status, 202, "{}", by_hand.text);
+    house.post(&format!("{E}/rollouts/shop-3/abort"), json!({})).await;
+    assert_eq!(seek().await, 0, "it was rolled out by hand");
 }

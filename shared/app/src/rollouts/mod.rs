@@ -3,12 +3,14 @@
 //! Only the versions of what was read protect these commits, since nobody who asks holds a lease; `advance` does the rest.
 
 mod ask;
+mod missed;
 mod push;
 mod steer;
 mod survey;
 mod waiting;
 
 pub use ask::{Asked, plan, retry, start};
+pub use missed::{keep_seeking, seek_missed};
 pub use push::{Pushed, push, push_again};
 pub use steer::{abort, pause, resume};
 pub use waiting::{Waited, begin_waiting};
