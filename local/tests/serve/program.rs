@@ -174,6 +174,8 @@ impl Home {
         let Ok(files) = std::fs::read_dir(self.data().join("letters")) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = files.map(|file| file.unwrap().path()).collect();
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "eml"));
+        // Their names begin with when they were decided.
+        paths.sort();
         let mut letters: Vec<Letter> =
             paths.iter().map(|path| Letter::read(&std::fs::read_to_string(path).unwrap())).collect();
         letters.sort_by_key(|letter| letter.action_no);

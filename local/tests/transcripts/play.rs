@@ -50,7 +50,11 @@ fn play(stage: &Stage, script: &str) -> String {
 fn happen(stage: &Stage, what: &str) -> String {
     let words: Vec<&str> = what.split(' ').collect();
     match words.as_slice() {
-        ["letters"] => stage.letters().iter().map(|subject| format!("{subject}\n")).collect(),
+        [count, "letter" | "letters"] => {
+            let count: usize = count.parse().unwrap();
+            stage.until(what, |stage| stage.letters().len() >= count);
+            stage.letters().iter().map(|subject| format!("{subject}\n")).collect()
+        }
         ["each", "restart", "takes", time] => {
             let time: Duration = parse_duration(time).unwrap();
             for resident in stage.fleet.residents() {
