@@ -162,7 +162,7 @@ async fn ask(
         }
     };
     let output = heard.map_err(Unheard::into_fault)?;
-    answer::answers(&output, &nonce).ok_or_else(|| answer::silence(&output))
+    answer::answers(&output, &nonce).ok_or_else(|| answer::unanswered(&output))
 }
 
 fn new_nonce() -> String {

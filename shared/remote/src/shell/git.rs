@@ -38,7 +38,8 @@ leavings=$gitdir/lamplighter-leavings
 ";
 
 /// Spoken by the script itself and by what it runs under its limit. `fetch` brings a commit into the object store: by its
-/// branch, which every remote serves, then by its hash; it fails with 3 if the remote answered and does not have it.
+/// branch, which every remote serves, then by its hash. It fails with 3 if the remote answered and does not have it, with
+/// 5 if it did not answer in the time that `quick` gives it, with 4 if it did not answer at all.
 const WORDS: &str = "\
 alone() {
   unset GIT_DIR GIT_WORK_TREE GIT_INDEX_FILE GIT_OBJECT_DIRECTORY GIT_ALTERNATE_OBJECT_DIRECTORIES GIT_NAMESPACE
@@ -53,7 +54,8 @@ has() { ( export GIT_NO_LAZY_FETCH=1; g cat-file -e \"$1\" 2>/dev/null ); }
 has_remote() { g config --get remote.origin.url >/dev/null 2>&1; }
 fetch() {
   answered=0
-  g fetch --no-tags origin \"+refs/heads/$branch:refs/remotes/origin/$branch\" && answered=1
+  g fetch --no-tags origin \"+refs/heads/$branch:refs/remotes/origin/$branch\"
+  case $? in 0) answered=1 ;; 124|137) return 5 ;; esac
   has \"$1^{commit}\" && return 0
   g fetch --no-tags origin \"$1\" && has \"$1^{commit}\" && return 0
   [ \"$answered\" = 1 ] || { g ls-remote origin HEAD >/dev/null 2>&1 && answered=1; }
@@ -105,16 +107,27 @@ pub(super) fn resolving(git: &GitUpdate, wanted: &Wanted) -> String {
         Wanted::Branch(branch) => (branch.as_str(), ASK_BRANCH),
         Wanted::Version(version) => (version.as_str(), ASK_VERSION),
     };
-    format!("{}wanted={}\n{question}", entered(git), quoted(wanted))
+    format!("{}wanted={}\n{WITHIN}{question}", entered(git), quoted(wanted))
 }
+
+/// A remote that owes two answers gets a third of the time for each; the rest is the host's own.
+const WITHIN: &str = "\
+within() {
+  far_secs=$((whole * $1 / 3))
+  [ \"$far_secs\" -gt 0 ] || far_secs=1
+  quick=
+  command -v timeout >/dev/null 2>&1 && quick=\"timeout -k 5 $far_secs\"
+}
+";
 
 const ASK_BRANCH: &str = "\
 has_remote || refuse no-remote
-quick=
+within 2
 said=$(g ls-remote --exit-code origin \"refs/heads/$wanted\" 2>&1)
 case $? in
   0) say version \"$(printf '%s\\n' \"$said\" | grep -E '^[0-9a-f]{40,64}[[:space:]]refs/heads/' | head -n 1 | cut -f 1)\" ;;
   2) say unknown no-branch ;;
+  124|137) refuse slow-remote \"$far_secs\" ;;
   *) refuse silent-remote \"$(printf '%s\\n' \"$said\" | complaint)\" ;;
 esac
 ";
@@ -122,11 +135,12 @@ esac
 const ASK_VERSION: &str = "\
 if ! has \"$wanted^{commit}\"; then
   has_remote || refuse no-remote
-  quick=
+  within 1
   said=$(fetch \"$wanted\" 2>&1)
   case $? in
     0) ;;
     3) say unknown no-commit; say end; exit 0 ;;
+    5) refuse slow-remote \"$far_secs\" ;;
     *) refuse silent-remote \"$(printf '%s\\n' \"$said\" | complaint)\" ;;
   esac
 fi

@@ -52,8 +52,10 @@ fn own_version(own: &OwnUpdate) -> String {
 
 /// A whole question: ended on the host, with its children, when nobody waits for the answer any more.
 fn asking(text: &str, nonce: &str, limit: Duration) -> String {
+    let secs = limit.as_secs().max(1);
     let inner = format!(
         "locale=${{LC_ALL+=$LC_ALL}}\n\
+         whole={secs}\n\
          export LC_ALL=C\n\
          say() {{ printf '%s\\n' \"lamplighter {nonce} $*\"; }}\n\
          {CLEANING}\
@@ -62,9 +64,8 @@ fn asking(text: &str, nonce: &str, limit: Duration) -> String {
     );
     script(&format!(
         "set -- sh -c {inner}\n\
-         command -v timeout >/dev/null 2>&1 && set -- timeout -k {KILL_AFTER_SECS} {limit} \"$@\"\n\
+         command -v timeout >/dev/null 2>&1 && set -- timeout -k {KILL_AFTER_SECS} {secs} \"$@\"\n\
          exec \"$@\"",
-        inner = quoted(&inner),
-        limit = limit.as_secs().max(1)
+        inner = quoted(&inner)
     ))
 }

@@ -124,7 +124,8 @@ fn own_step<'a>(own: &'a OwnUpdate, order: &UpdateOrder<'_>) -> Option<&'a Comma
 
 /// How a step answers. What it concludes is written down before it is said, in a file that appears whole or not at all.
 ///
-/// A caller who went away must not end the script: what is said to nobody is written down all the same.
+/// A caller who went away must not end the script: what is said to nobody is written down all the same. (A subshell forgets
+/// what its parent traps.)
 const ANSWER: &str = "\
 trap : PIPE HUP
 resumed=
@@ -139,7 +140,7 @@ conclude() {
   fi
   stop \"$@\"
 }
-remark() { printf '%s\\n' \"lamplighter-remark $nonce $*\" 2>/dev/null; }
+remark() { ( trap '' PIPE; printf '%s\\n' \"lamplighter-remark $nonce $*\" ) 2>/dev/null || :; }
 refuse() {
   if [ \"$way\" = back ] || [ -n \"$resumed\" ]; then conclude broken \"$@\"; fi
   conclude untouched \"$@\"

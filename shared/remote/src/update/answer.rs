@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use lamplighter_core::Version;
-use lamplighter_core::sight::{GuardParts, one_line};
+use lamplighter_core::sight::{Fault, GuardParts, UnreachableKind, one_line};
 use lamplighter_core::spec::{ServiceSpec, Update};
 use lamplighter_core::update::{DockerUpdate, NotResolved, Standing, StepOutcome, Wanted};
 
@@ -35,6 +35,18 @@ pub(super) fn answers(output: &Output, nonce: &str) -> Option<Answers> {
         lines.push((key.to_owned(), one_line(said, MAX_DETAIL_CHARS)));
     }
     None
+}
+
+/// Why a question got no whole answer. `timeout` says 124 when it had to end it, and 137 when it had to kill it.
+pub(super) fn unanswered(output: &Output) -> Fault<UnreachableKind> {
+    match output.status() {
+        Ok(124 | 137) => Fault::new(UnreachableKind::TimedOut, "the host did not answer a question in time"),
+        Ok(_) => {
+            let detail = format!("the host did not answer a question: {}", output.complaint());
+            Fault::new(UnreachableKind::NoVerdict, &detail)
+        }
+        Err(fault) => fault,
+    }
 }
 
 impl Answers {

@@ -39,7 +39,7 @@ pub(super) fn sentence(update: &Update, code: &str, detail: &str) -> String {
         "no-commit" => "its remote does not have that commit; push it first".to_owned(),
         "slow-remote" => format!("the remote of `{dir}` did not answer within {detail} s"),
         "silent-remote" => format!("the remote of `{dir}` did not answer: {detail}"),
-        "no-space" => format!("`{detail}` cannot be written; is the disk full or read-only?"),
+        "no-space" => format!("`{detail}` cannot be written; is it another user's, or the disk full or read-only?"),
         "aborted" => format!("git refused: {detail}"),
         "elsewhere" => format!("git said it was done, and `{dir}` is at {}", short(detail)),
         "no-record" => {

@@ -229,6 +229,14 @@ impl Bench {
         self.sent(&self.text(&env, asked)).process_group(0).spawn().unwrap()
     }
 
+    /// Makes a step for a caller who is gone already, so that nobody takes what it says.
+    pub(super) fn make_unheard(&self, asked: &Asked<'_>) {
+        let env: EnvName = "prod".parse().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let _ = self.sent(&self.text(&env, asked)).stdout(writer).status().unwrap();
+    }
+
     pub(super) fn standing(&self) -> Result<Standing, String> {
         let update = self.spec.update.as_ref().unwrap();
         let output = self.hear(&shell::standing(&self.spec, update, NONCE, Duration::from_secs(20)));
@@ -236,8 +244,12 @@ impl Bench {
     }
 
     pub(super) fn resolve(&self, wanted: &Wanted) -> Result<Version, NotResolved> {
+        self.resolve_within(wanted, 20)
+    }
+
+    pub(super) fn resolve_within(&self, wanted: &Wanted, secs: u64) -> Result<Version, NotResolved> {
         let update = self.spec.update.as_ref().unwrap();
-        let text = shell::resolving(update, wanted, NONCE, Duration::from_secs(20)).unwrap();
+        let text = shell::resolving(update, wanted, NONCE, Duration::from_secs(secs)).unwrap();
         let output = self.hear(&text);
         answer::answers(&output, NONCE).unwrap_or_else(|| panic!("{output:?}")).resolved(update, wanted)
     }

@@ -141,6 +141,12 @@ fn a_remote_that_hangs_is_given_up_and_nothing_was_changed() {
     let outcome = bench.make(&forward(&bench, 1, &target));
     assert!(untouched(&outcome).contains("did not answer within 1 s"), "{outcome:?}");
     assert_eq!((bench.head(), bench.mess()), (bench.first.clone(), String::new()));
+    // Asked of it, it is told from a host that does not answer.
+    for (wanted, secs) in [(Wanted::Branch("main".to_owned()), 2), (Wanted::Version(target), 1)] {
+        let resolved = bench.resolve_within(&wanted, 3);
+        let said = format!("did not answer within {secs} s");
+        assert!(matches!(resolved, Err(NotResolved::NoRemote(why)) if why.contains(&said)));
+    }
 }
 
 #[test]
@@ -207,6 +213,7 @@ fn asking_changes_no_file_of_the_tree() {
 fn a_repository_around_the_directory_is_not_taken_for_it() {
     let bench = Bench::new();
     bench.git("", &["init", "-q", "."]);
+    bench.git("", &["commit", "-q", "--allow-empty", "-m", "x"]);
     fs::rename(bench.path("app"), bench.path("kept")).unwrap();
     assert!(bench.standing().unwrap_err().contains("does not exist"));
     fs::create_dir(bench.path("app")).unwrap();

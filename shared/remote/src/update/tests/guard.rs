@@ -88,6 +88,16 @@ fn a_step_whose_script_was_killed_is_busy_until_it_ends_and_interrupted_then() {
 }
 
 #[test]
+fn the_result_of_another_step_is_never_taken_for_this_ones() {
+    let bench = installing("true");
+    let step = |no| Asked::forward(no, INSTALL, &bench.first, &bench.first);
+    assert_eq!(bench.make(&step(5)), done(FIRST_RUN));
+    // The power went between the number and all else.
+    fs::write(bench.path("home/.local/state/lamplighter/prod:web.action"), "6\n").unwrap();
+    assert_eq!(bench.make(&step(6)), StepOutcome::Interrupted);
+}
+
+#[test]
 fn without_a_lock_a_step_under_way_is_busy_still() {
     let bench = installing("echo x >>$STATE/made; until [ -e $STATE/go ]; do sleep 0.05; done");
     bench.tool("flock", "exit 127");
@@ -112,6 +122,17 @@ fn a_caller_who_went_away_finds_the_result_when_it_comes_back() {
     assert_eq!(bench.make(&step), done(FIRST_RUN));
     assert_eq!(bench.read("made"), "x\n");
     script.wait().unwrap();
+}
+
+#[test]
+fn a_remark_that_nobody_takes_does_not_end_a_step() {
+    let bench = Bench::new();
+    let target = bench.push("app.txt", "two");
+    fs::write(bench.path("app/.git/index.lock"), "").unwrap();
+    let step = Asked::forward(1, UpdateStep::CheckOut, &target, &bench.first);
+    bench.make_unheard(&step);
+    assert_eq!(bench.make(&step), done(FIRST_RUN));
+    assert_eq!(bench.head(), target);
 }
 
 #[test]
