@@ -1,98 +1,19 @@
 //! The head's state table: what becomes of a rollout when something happened to one of its services, or a person spoke.
 
-use super::plan::Plan;
-use super::{
-    AppState, Course, End, HeadPart, Move, OnHalt, Paused, Quarantined, Rollout, Row, RowStatus, Stage,
-};
-use super::{HALT_PERCENT, MAX_QUARANTINED, SOAK_MOST};
+mod beginning;
+mod end;
+
+pub use beginning::{Started, start};
+pub use end::conclude;
+
+use super::{Course, End, HALT_PERCENT, HeadPart, Move, OnHalt, Paused, Rollout, SOAK_MOST, Stage};
 use crate::decision::{AuditEntry, Effect};
 use crate::moment::{Moment, spoken};
 use crate::name::ServiceId;
-use crate::notice::{Notice, NoticeKind};
-use crate::settings::Settings;
 use crate::sight::one_line;
-use crate::version::RolloutId;
 
 /// Most characters of a stored `because`.
 const MAX_BECAUSE_CHARS: usize = 200;
-/// Most services named in the letter that ends a rollout; `rollout show` names them all.
-const MAX_NAMED: usize = 10;
-
-/// Who began a rollout, and on what terms.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Started {
-    /// A person by the name of their token, or a hook.
-    pub by: String,
-    /// Why it may bring a quarantined version.
-    pub forced: Option<String>,
-    /// The rollout whose failed and skipped services it takes up again.
-    pub retries: Option<RolloutId>,
-}
-
-/// A rollout that is to begin, with a row for each service of its plan; skipped ones come last.
-#[must_use]
-pub fn start(plan: &Plan, id: RolloutId, started: Started, now: Moment) -> (Rollout, Vec<Row>) {
-    let row = |index: usize, service: &ServiceId, stage: usize, spec_version| Row {
-        index: u32::try_from(index).unwrap_or(u32::MAX),
-        service: service.clone(),
-        stage: u32::try_from(stage).unwrap_or(u32::MAX),
-        spec_version,
-        status: RowStatus::Pending,
-        because: "its turn has not come".to_owned(),
-        previous: None,
-        current: None,
-        process: None,
-        settled_at: None,
-    };
-    let planned = plan
-        .stages
-        .iter()
-        .enumerate()
-        .flat_map(|(stage, planned)| planned.services.iter().map(move |one| (stage, one)));
-    let mut rows: Vec<Row> = planned
-        .enumerate()
-        .map(|(index, (stage, one))| row(index, &one.id, stage, one.spec_version))
-        .collect();
-    let planned = rows.len();
-    rows.extend(plan.skipped.iter().enumerate().map(|(index, skip)| Row {
-        status: RowStatus::Skipped,
-        because: one_line(&skip.because, MAX_BECAUSE_CHARS),
-        settled_at: Some(now),
-        ..row(planned + index, &skip.id, plan.stages.len(), 0)
-    }));
-    let stages = plan.stages.iter().map(|stage| Stage {
-        percent: stage.percent,
-        size: u32::try_from(stage.services.len()).unwrap_or(u32::MAX),
-        succeeded: 0,
-        failed: 0,
-        skipped: 0,
-    });
-    let rollout = Rollout {
-        id,
-        app: plan.app.clone(),
-        target: plan.target.clone(),
-        branch: plan.branch.clone(),
-        version: 1,
-        steering: 0,
-        course: Course::Arriving,
-        paused: None,
-        because: format!("started by {}", started.by),
-        stages: stages.collect(),
-        stage: 0,
-        options: plan.options.clone(),
-        begun: 0,
-        under_way: Vec::new(),
-        plan_hash: plan.hash.clone(),
-        by: started.by,
-        forced: started.forced,
-        retries: started.retries,
-        created_at: now,
-        updated_at: now,
-        ended_at: None,
-    };
-    (rollout, rows)
-}
-
 /// How a service's update ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -417,92 +338,6 @@ pub(super) fn told_of_course(before: &Rollout, next: &Rollout, by: &str) -> Vec<
         action_no: None,
         because: next.because.clone(),
     })]
-}
-
-impl Move {
-    /// The rollout that this move ends, if it ends one.
-    #[must_use]
-    pub fn ends(&self) -> Option<&Rollout> {
-        match &self.head {
-            HeadPart::Becomes(next) if !next.is_active() => Some(next),
-            HeadPart::Becomes(_) | HeadPart::GoesOn { .. } | HeadPart::Leave => None,
-        }
-    }
-}
-
-/// Adds to a move that ends a rollout what follows from its end: the app is free, a harmful version is quarantined, and
-/// the admins are told. `harmed` are rows that do not run the target.
-#[must_use]
-pub fn conclude(ending: Move, app: &AppState, settings: &Settings, harmed: &[Row], now: Moment) -> Move {
-    let Some(rollout) = ending.ends().cloned() else { return ending };
-    let mut next = AppState { version: app.version + 1, active: None, ..app.clone() };
-    let end = match rollout.course {
-        Course::Ended { end } => end,
-        Course::Arriving | Course::Soaking { .. } | Course::Stopping { .. } | Course::Undoing { .. } => {
-            return ending;
-        }
-    };
-    if end == End::Halted && app.quarantine_of(&rollout.target).is_none() {
-        next.quarantined.push(Quarantined {
-            version: rollout.target.clone(),
-            rollout: rollout.id.clone(),
-            because: rollout.because.clone(),
-            at: now,
-        });
-        let surplus = next.quarantined.len().saturating_sub(MAX_QUARANTINED);
-        next.quarantined.drain(..surplus);
-    }
-    if end == End::Completed {
-        // Somebody forced it, and was right.
-        next.quarantined.retain(|harmful| harmful.version != rollout.target);
-    }
-    let mut effects = ending.effects.clone();
-    effects.push(Effect::Tell(farewell(&rollout, end, settings, harmed, now)));
-    Move { app: Some(next), effects, ..ending }
-}
-
-fn farewell(rollout: &Rollout, end: End, settings: &Settings, harmed: &[Row], now: Moment) -> Notice {
-    let kind = match end {
-        End::Halted => NoticeKind::RolloutHalted,
-        End::Completed | End::CompletedWithFailures | End::Aborted => NoticeKind::RolloutFinished,
-    };
-    let mut tried: Vec<String> = harmed
-        .iter()
-        .take(MAX_NAMED)
-        .map(|row| format!("{} {}: {}", row.service, row.status.as_str().replace('_', " "), row.because))
-        .collect();
-    if harmed.len() > MAX_NAMED {
-        tried.push(format!("and {} more", harmed.len() - MAX_NAMED));
-    }
-    let (id, target) = (&rollout.id, rollout.target.short());
-    let next = match end {
-        End::Halted => format!(
-            "nothing goes on by itself; {target} is quarantined for `{}`: mend it and start a rollout of the next commit",
-            rollout.app
-        ),
-        End::CompletedWithFailures => {
-            format!("`lamplighter rollout retry {id}` takes up again what failed or was left alone")
-        }
-        End::Completed => "nothing needs doing".to_owned(),
-        End::Aborted => {
-            "services that were updated keep the version they have now; the rest was not touched".to_owned()
-        }
-    };
-    Notice {
-        id: format!("{id}.{kind}"),
-        kind,
-        service: None,
-        thread: id.to_string(),
-        tick: now.tick(settings.every),
-        at: now,
-        to: settings.admins.clone(),
-        because: format!("rollout {id} {}: {}", end.as_str().replace('_', " "), rollout.because),
-        tried,
-        next,
-        evidence: None,
-        incident_since: Some(rollout.created_at),
-        digest: None,
-    }
 }
 
 #[cfg(test)]

@@ -11,44 +11,28 @@
 
 mod app;
 pub mod course;
+mod options;
 pub mod plan;
+mod row;
 pub mod steer;
 pub mod update;
 
-use std::fmt;
-use std::time::Duration;
-
 use serde::{Deserialize, Serialize};
+use std::fmt;
 
 pub use app::{AppState, MAX_QUARANTINED, Push, Quarantined};
+pub use options::{AT_ONCE, AT_ONCE_MAX, MAX_CANARIES, MAX_STAGES, OnHalt, Options, SOAK, SOAK_MOST, STAGES};
+pub use row::{Row, RowStatus, Updating};
 
 use crate::decision::{Decision, Effect};
-use crate::moment::{Moment, duration_text};
+use crate::moment::Moment;
 use crate::name::{AppName, ServiceId};
-use crate::sight::ProcessId;
-use crate::update::{UpdateStep, Way};
 use crate::version::{RolloutId, Version};
 
-/// Shares of the services, in percent, that have been updated when a stage is over.
-pub const STAGES: [u32; 3] = [10, 50, 100];
-/// Services updating at once.
-pub const AT_ONCE: u32 = 5;
-/// Most services that may be told to update at once: their names stand in the head, which must stay small.
-pub const AT_ONCE_MAX: u32 = 20;
 /// More than this share of a stage failing, in percent, halts the rollout.
 pub const HALT_PERCENT: u32 = 30;
-/// Least time between a stage's last verify and the next stage: what crashes soon after its start crashes within it.
-pub const SOAK: Duration = Duration::from_secs(30);
-/// Longest a stage waits for a healthy look at each of its services.
-pub const SOAK_MOST: Duration = Duration::from_secs(600);
 /// Most services of one rollout: one env's.
 pub const MAX_SERVICES: usize = 100_000;
-/// Most stages of one rollout.
-pub const MAX_STAGES: usize = 10;
-/// Most canaries named: they stand in the head, which is written with every service that begins or ends.
-pub const MAX_CANARIES: usize = 50;
-
-const _: () = assert!(SOAK.as_millis() < SOAK_MOST.as_millis(), "a soak must be able to end");
 
 /// One rollout: everything but its services' own stories.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -194,191 +178,6 @@ pub struct Stage {
     /// Those that were not touched after all.
     #[serde(default)]
     pub skipped: u32,
-}
-
-/// How a rollout goes about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Options {
-    /// Shares in percent at which it stops and watches; the last is 100.
-    pub stages: Vec<u32>,
-    /// Services updating at once.
-    pub at_once: u32,
-    /// Least time of watching after each stage.
-    #[serde(with = "duration_text")]
-    pub soak: Duration,
-    /// Any failure in the first stage halts it.
-    pub strict_canary: bool,
-    /// More failures than this, over all stages, halt it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub max_failures: Option<u32>,
-    /// What becomes of the updated services when it halts.
-    pub on_halt: OnHalt,
-    /// Services that go first, in this order; the rest follows in a stable order of its own.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub canaries: Vec<ServiceId>,
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self {
-            stages: STAGES.to_vec(),
-            at_once: AT_ONCE,
-            soak: SOAK,
-            strict_canary: false,
-            max_failures: None,
-            on_halt: OnHalt::Keep,
-            canaries: Vec::new(),
-        }
-    }
-}
-
-impl Options {
-    /// Refuses numbers that make no sense.
-    ///
-    /// # Errors
-    /// The first problem, as `key: sentence`.
-    pub fn check(&self) -> Result<(), String> {
-        let rises = self.stages.windows(2).all(|pair| matches!(pair, [low, high] if low < high));
-        if self.stages.is_empty()
-            || self.stages.len() > MAX_STAGES
-            || !rises
-            || self.stages.first() == Some(&0)
-            || self.stages.last() != Some(&100)
-        {
-            return Err(format!(
-                "stages: write at most {MAX_STAGES} rising percentages that end with 100, such as `[10, 50, 100]`"
-            ));
-        }
-        if !(1..=AT_ONCE_MAX).contains(&self.at_once) {
-            return Err(format!("at_once: choose from 1 to {AT_ONCE_MAX}"));
-        }
-        if self.canaries.len() > MAX_CANARIES {
-            return Err(format!(
-                "canaries: name at most {MAX_CANARIES}; the rest follows in an order of its own"
-            ));
-        }
-        if self.soak > SOAK_MOST {
-            let most = duration_text::written(SOAK_MOST);
-            return Err(format!("soak: at most `{most}`, since a stage waits no longer for healthy looks"));
-        }
-        Ok(())
-    }
-}
-
-/// What becomes of the updated services when a rollout halts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OnHalt {
-    /// They keep the target.
-    #[default]
-    Keep,
-    /// They are rolled back.
-    RollBackAll,
-}
-
-/// One service of the frozen plan, and what became of it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Row {
-    /// Its place in the order, counted from 0.
-    pub index: u32,
-    /// The service.
-    pub service: ServiceId,
-    /// Its stage, counted from 0.
-    pub stage: u32,
-    /// The version of its spec that was planned with.
-    pub spec_version: u64,
-    /// What became of it.
-    pub status: RowStatus,
-    /// Why, in the operator's words.
-    pub because: String,
-    /// What it ran before it was touched.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub previous: Option<Version>,
-    /// What it runs now, as far as it was verified.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub current: Option<Version>,
-    /// The run of the service that was verified: another one in the soak has crashed in between.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<ProcessId>,
-    /// When it was settled.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub settled_at: Option<Moment>,
-}
-
-/// What became of one service of a rollout.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum RowStatus {
-    /// Its turn has not come.
-    Pending,
-    /// It is being updated, or rolled back. Shown, never stored in a row: the watch says it.
-    Updating,
-    /// It runs the target, verified.
-    Success,
-    /// It runs what it ran before, verified.
-    RolledBack,
-    /// It runs neither for certain; a person must look.
-    Failed,
-    /// It was left alone.
-    Skipped,
-}
-
-impl RowStatus {
-    /// The status as the API spells it.
-    #[must_use]
-    pub fn as_str(self) -> &'static str {
-        match self {
-            RowStatus::Pending => "pending",
-            RowStatus::Updating => "updating",
-            RowStatus::Success => "success",
-            RowStatus::RolledBack => "rolled_back",
-            RowStatus::Failed => "failed",
-            RowStatus::Skipped => "skipped",
-        }
-    }
-}
-
-/// An open update, as the watch carries it: a lease, and the one step that is intended.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Updating {
-    /// The rollout.
-    pub rollout: RolloutId,
-    /// The service's row in it.
-    pub row: u32,
-    /// What is brought.
-    pub target: Version,
-    /// What was there before anything was changed.
-    pub previous: Version,
-    /// To the target, or back.
-    pub way: Way,
-    /// The step that is intended.
-    pub step: UpdateStep,
-    /// Its action number.
-    pub action_no: u64,
-    /// The run of the service that was there when the step was intended: a restart must leave another one behind.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub process: Option<ProcessId>,
-    /// How often this step was intended anew.
-    #[serde(default)]
-    pub again: u32,
-    /// When the lease ends, unless a step renews it.
-    pub until: Moment,
-    /// Why it goes back.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub back_because: Option<String>,
-    /// True once the rollout gave it up with its host away: it goes back as soon as the host answers.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub stray: bool,
-}
-
-impl Updating {
-    /// True while nobody but the rollout may touch the service. The lease of one that was given up ended there and then,
-    /// and begins again when its host answers.
-    #[must_use]
-    pub fn is_in_force(&self, now: Moment) -> bool {
-        now < self.until
-    }
 }
 
 /// One decision about a rollout: what is committed together, or not at all.

@@ -3,8 +3,11 @@
 use std::time::Duration;
 
 use super::*;
-use crate::rollout::plan::{Planned, PlannedStage, Skip};
+use crate::notice::{Notice, NoticeKind};
+use crate::rollout::AppState;
+use crate::rollout::plan::{Plan, Planned, PlannedStage, Skip};
 use crate::rollout::{AT_ONCE, Options};
+use crate::settings::Settings;
 
 fn at(seconds: u64) -> Moment {
     Moment::from_millis(1_767_312_000_000) + Duration::from_secs(seconds)

@@ -7,12 +7,16 @@ use crate::breaker::Breaker;
 use crate::decision::{Decision, Effect};
 use crate::moment::Moment;
 use crate::notice::NoticeKind;
+use crate::rollout::course::Event;
 use crate::rollout::course::Started;
 use crate::rollout::plan::{Plan, Planned, PlannedStage};
+use crate::rollout::{HeadPart, RowStatus};
 use crate::rollout::{Options, course};
 use crate::settings::Settings;
 use crate::sight::{DownKind, GuardParts};
+use crate::sight::{Fault, UnreachableKind};
 use crate::spec::ServiceSpec;
+use crate::watch::Status;
 
 const OLD: &str = "0000000000000000000000000000000000000000";
 const NEW: &str = "1111111111111111111111111111111111111111";
