@@ -16,8 +16,13 @@ use crate::throttle::Throttle;
 
 /// Requests answered at once; more are told to come again. Each holds at most a body and a page of a list.
 const REQUESTS_AT_ONCE: usize = 512;
+/// Calls of hooks taken in at once: strangers may send them as slowly as they like, and must not use up the requests.
+const HOOK_CALLS_AT_ONCE: usize = 64;
 /// Live streams at once: they last for hours, so they have a share of their own.
 const STREAMS_AT_ONCE: usize = 256;
+
+const _: () =
+    assert!(HOOK_CALLS_AT_ONCE * 2 < REQUESTS_AT_ONCE, "strangers must leave most of the room to others");
 
 /// The envs of a home, behind one door.
 pub struct Home {
@@ -28,6 +33,7 @@ pub struct Home {
     pub(crate) version: String,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
+    pub(crate) hook_calls: Arc<Semaphore>,
     pub(crate) throttle: Throttle,
     /// Apart from that of tokens: what anybody does to a hook must keep nobody from the API.
     pub(crate) hook_throttle: Throttle,
@@ -58,6 +64,7 @@ impl Home {
             version: version.to_owned(),
             requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
+            hook_calls: Arc::new(Semaphore::new(HOOK_CALLS_AT_ONCE)),
             throttle: Throttle::default(),
             hook_throttle: Throttle::default(),
             secrets: Secrets::default(),

@@ -533,3 +533,26 @@ async fn a_push_whose_call_never_came_is_found_and_nothing_older_is_begun_again(
     house.post(&format!("{E}/rollouts/shop-3/abort"), json!({})).await;
     assert_eq!(seek().await, 0, "it was rolled out by hand");
 }
+
+#[tokio::test(start_paused = true)]
+async fn calls_that_never_end_use_up_neither_the_api_nor_for_long_the_hooks() {
+    let house = hooked().await;
+    let slow = (0..64).map(|_| {
+        let body =
+            Body::from_stream(futures_util::stream::pending::<Result<axum::body::Bytes, std::io::Error>>());
+        let request = Request::post(GITHUB).body(body).unwrap();
+        tokio::spawn(house.router.clone().oneshot(request))
+    });
+    let slow: Vec<_> = slow.collect();
+    // The runtime gives so many turns at once, and fewer than there are calls.
+    for _ in 0..4 {
+        tokio::task::yield_now().await;
+    }
+    let crowded = github(&house, NEW, "d-1", "ping", &json!({})).await;
+    assert_eq!((crowded.status, crowded.header("retry-after")), (503, "1"), "{}", crowded.text);
+    assert_eq!(house.get(&format!("{E}/services")).await.status, 200);
+    for call in slow {
+        assert_eq!(call.await.unwrap().unwrap().status(), 504);
+    }
+    assert_eq!(github(&house, NEW, "d-1", "ping", &json!({})).await.status, 202);
+}

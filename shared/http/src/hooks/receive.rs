@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::extract::{ConnectInfo, FromRequestParts, RawPathParams, State};
+use axum::extract::{ConnectInfo, FromRequest, FromRequestParts, RawPathParams, Request, State};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
@@ -15,6 +16,7 @@ use lamplighter_core::hook::{Hook, HookKind, HookName};
 use lamplighter_core::spec::KeyRef;
 use lamplighter_store::{Delivery, Verb};
 use serde_json::json;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::{payload, proof};
 use crate::answer::{Answer, Reply};
@@ -26,6 +28,11 @@ use crate::secret::sha256_hex;
 
 /// The file that is looked for where there is no hook.
 const NO_SUCH_SECRET: &str = "no-such-hook";
+
+/// Longest a body may take: GitHub gives a call ten seconds as a whole.
+const BODY_LIMIT: Duration = Duration::from_secs(10);
+/// When to come again if too many call at once.
+const BUSY_RETRY_SECS: u64 = 1;
 
 /// Where a call is addressed, and where it comes from. Never refused: whatever is wrong with it, is wrong in one way.
 pub(super) struct Addressed {
@@ -45,6 +52,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Addressed {
             .unwrap_or_default();
         let mut take = |name| named.remove(name).unwrap_or_default();
         Ok(Addressed { env: take("env"), hook: take("hook"), peer })
+    }
+}
+
+/// A body, taken from a stranger within bounds of its own.
+pub(super) struct Called {
+    body: Body,
+    _turn: OwnedSemaphorePermit,
+}
+
+impl FromRequest<Arc<Home>> for Called {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, home: &Arc<Home>) -> Result<Self, Problem> {
+        let Ok(turn) = Arc::clone(&home.hook_calls).try_acquire_owned() else {
+            let detail = "too many calls of hooks are being taken in";
+            return Err(Problem::new(Kind::Unavailable, detail, "call again in a moment")
+                .retry_after(BUSY_RETRY_SECS));
+        };
+        match tokio::time::timeout(BODY_LIMIT, Body::from_request(request, home)).await {
+            Ok(body) => Ok(Called { body: body?, _turn: turn }),
+            Err(_) => {
+                let detail = format!("the body did not come within {} s", BODY_LIMIT.as_secs());
+                Err(Problem::new(Kind::TimedOut, detail, "send it at once"))
+            }
+        }
     }
 }
 
@@ -68,7 +100,7 @@ pub(super) async fn receive(
     State(home): State<Arc<Home>>,
     addressed: Addressed,
     headers: HeaderMap,
-    body: Body,
+    Called { body, _turn }: Called,
 ) -> Response {
     match prove(&home, &addressed, &headers, &body).await {
         Ok(Ok(proved)) => act(proved, &headers, &body).await.into_response(),
