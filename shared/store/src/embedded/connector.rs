@@ -250,6 +250,13 @@ impl HttpConnector for Connector {
         let body = request.body().bytes().unwrap_or_default().to_vec();
         let (connector, request) = (self.clone(), Request { operation, body });
         HttpConnectorFuture::new(async move {
+            if let Some(faults) = &connector.faults {
+                let call = Call { operation: &request.operation, request: &request.body };
+                let wait = faults.intercept.on_its_way(&call);
+                if !wait.is_zero() {
+                    tokio::time::sleep(wait).await;
+                }
+            }
             let outcome = match connector.runs {
                 Runs::Inline => connector.outcome(&request),
                 Runs::OnBlockingThread => tokio::task::spawn_blocking(move || connector.outcome(&request))

@@ -1,5 +1,7 @@
 //! What tests may do to a call on its way to the embedded engine and back: the faults a table over a network has.
 
+use std::time::Duration;
+
 /// One call, as it would go over the wire.
 #[derive(Debug, Clone, Copy)]
 pub struct Call<'a> {
@@ -35,6 +37,11 @@ pub enum Injected {
 
 /// Decides what happens to each call.
 pub trait Intercept: Send + Sync {
+    /// How long the call is on its way before anything comes of it: others may be faster meanwhile.
+    fn on_its_way(&self, call: &Call<'_>) -> Duration {
+        let _ = call;
+        Duration::ZERO
+    }
     /// Before the call is made.
     fn before(&self, call: &Call<'_>) -> Injected;
     /// After it was made, before its answer is seen.
