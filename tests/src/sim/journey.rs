@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lamplighter_app::rollouts::{self, Asked, Refused};
 use lamplighter_app::{Env, people};
-use lamplighter_core::rollout::{End, OnHalt, Options, RowStatus};
+use lamplighter_core::rollout::{End, MAX_CANARIES, OnHalt, Options, RowStatus};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::update::Wanted;
@@ -71,12 +71,14 @@ impl Member {
 pub struct Journey {
     /// Its name.
     pub name: &'static str,
-    /// The services, in the order in which they are begun.
+    /// The services, in the order in which they are begun, unless they are too many to be named.
     pub cast: &'static [Member],
     /// What happens, and when, in milliseconds after dawn.
     pub deeds: &'static [(u64, Deed)],
     /// What becomes of the updated services if it halts.
     pub on_halt: OnHalt,
+    /// Seconds between two sweeps.
+    pub every: u64,
     /// When the story is over, in seconds after dawn, if it is not quiet before.
     pub ends: u64,
     /// How the rollouts must end, in the order in which they were started; if none is named, just somehow.
@@ -193,8 +195,7 @@ impl Journey {
     async fn settle(&self, world: &World) {
         let store = world.open(&Crash::never()).await;
         let settings = Settings {
-            // As often as can be, so that a sweep comes between any two steps.
-            every: Duration::from_secs(5),
+            every: Duration::from_secs(self.every),
             admins: vec!["ops@example.com".parse().expect("a mailbox")],
             // What a rollout breaks is not to look like our own blindness.
             blind_percent: 100,
@@ -218,7 +219,10 @@ impl Journey {
             app: app(),
             wanted: Some(Wanted::Version(version(target))),
             options: Some(Options {
-                canaries: self.cast.iter().map(|member| id(member.id)).collect(),
+                canaries: match self.cast.len() {
+                    0..=MAX_CANARIES => self.cast.iter().map(|member| id(member.id)).collect(),
+                    _ => Vec::new(),
+                },
                 on_halt: self.on_halt,
                 ..Options::default()
             }),

@@ -38,6 +38,8 @@ const PLAIN: Journey = Journey {
     cast: &THREE,
     deeds: &[(START, Deed::Start(NEW))],
     on_halt: OnHalt::Keep,
+    // As often as can be, so that a sweep comes between any two steps.
+    every: 5,
     ends: 400,
     end: &[End::Completed],
     rows: &[("a", RowStatus::Success), ("b", RowStatus::Success), ("c", RowStatus::Success)],

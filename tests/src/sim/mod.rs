@@ -25,7 +25,7 @@ use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::{EnvName, Moment, ServiceId};
 use lamplighter_notify::Place;
 use lamplighter_store::embedded::MemoryBytes;
-use lamplighter_store::{Condition, Expected, Store};
+use lamplighter_store::{Condition, Expected, Store, Verb};
 use tokio_util::sync::CancellationToken;
 
 use crash::Crash;
@@ -56,6 +56,8 @@ pub struct World {
     lives: AtomicU64,
     /// The bell of the engine that lives now, for people whose request another process takes.
     bell: Mutex<Option<Bell>>,
+    /// Every engine's table, for what they consumed.
+    stores: Mutex<Vec<Store>>,
 }
 
 impl World {
@@ -85,6 +87,7 @@ impl World {
             env: "prod".parse().expect("a name"),
             lives: AtomicU64::new(0),
             bell: Mutex::default(),
+            stores: Mutex::default(),
             clock,
         }
     }
@@ -136,6 +139,7 @@ impl World {
     pub async fn engine(&self, crash: &Crash) -> Env {
         let store = self.open(crash).await;
         let life = self.lives.fetch_add(1, Ordering::Relaxed);
+        self.stores.lock().unwrap_or_else(PoisonError::into_inner).push(store.clone());
         Env::new(EnvParts {
             name: self.env.clone(),
             store,
@@ -145,6 +149,13 @@ impl World {
             clock: self.clock.clone(),
             owner: format!("life-{life}"),
         })
+    }
+
+    /// The write units that engines, and people who used one, have consumed for `verb`.
+    #[must_use]
+    pub fn write_units(&self, verb: Verb) -> f64 {
+        let stores = self.stores.lock().unwrap_or_else(PoisonError::into_inner);
+        stores.iter().map(|store| store.ledger().of(verb).write_units).sum()
     }
 
     /// Tells the engine that there may be a rollout to carry on.

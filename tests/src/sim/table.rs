@@ -1,6 +1,7 @@
 //! The table's side of a simulation: passes the gate at every write, has bad days, and keeps a history of what it took.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use lamplighter_app::Clock;
 use lamplighter_store::embedded::{Call, Injected, Intercept};
@@ -54,6 +55,8 @@ impl BadDay {
 pub struct Table {
     history: Arc<Mutex<History>>,
     weather: Arc<Mutex<(Chance, BadDay)>>,
+    /// The longest a call is on its way; how long it is, chance says.
+    way: Arc<Mutex<(Chance, Duration)>>,
     clock: Clock,
     crash: Crash,
     dying: Arc<Mutex<bool>>,
@@ -65,7 +68,8 @@ impl Table {
     #[must_use]
     pub fn new(clock: Clock, crash: Crash, seed: u64, count: Count) -> Self {
         let weather = Arc::new(Mutex::new((Chance::new(seed), BadDay::default())));
-        Self { history: Arc::default(), weather, clock, crash, dying: Arc::default(), count }
+        let way = Arc::new(Mutex::new((Chance::new(seed ^ 0x0003_ace5), Duration::ZERO)));
+        Self { history: Arc::default(), way, weather, clock, crash, dying: Arc::default(), count }
     }
 
     /// The same table as another engine reaches it.
@@ -82,6 +86,11 @@ impl Table {
     /// From now on the table has such days.
     pub fn has(&self, day: BadDay) {
         self.weather.lock().unwrap_or_else(PoisonError::into_inner).1 = day;
+    }
+
+    /// From now on every call takes up to so long, so that others can come between a read and its commit.
+    pub fn is_far_away(&self, longest: Duration) {
+        self.way.lock().unwrap_or_else(PoisonError::into_inner).1 = longest;
     }
 
     fn bad_luck(&self, writes: bool) -> Injected {
@@ -119,6 +128,12 @@ fn writes(operation: &str) -> bool {
 }
 
 impl Intercept for Table {
+    fn on_its_way(&self, _: &Call<'_>) -> Duration {
+        let mut way = self.way.lock().unwrap_or_else(PoisonError::into_inner);
+        let longest = u64::try_from(way.1.as_millis()).unwrap_or(0);
+        if longest == 0 { Duration::ZERO } else { Duration::from_millis(way.0.below(longest + 1)) }
+    }
+
     fn before(&self, call: &Call<'_>) -> Injected {
         if writes(call.operation) {
             match self.crash.gate(&name(call)) {

@@ -97,6 +97,7 @@ fn blow(seed: u64) -> World {
         cast: Vec::leak(storm.cast),
         deeds: Vec::leak(storm.deeds),
         on_halt: storm.on_halt,
+        every: 5,
         ends: ENDS,
         end: &[],
         rows: &[],

@@ -34,6 +34,7 @@ pub fn violations(world: &World, journey: &Journey) -> Vec<String> {
     let memory = world.fleet.memory();
     let history = world.table.history();
     let seen = Seen { memory: &memory, history: &history };
+    seen.versions_follow(&mut found);
     seen.recovery_keeps_off(&mut found);
     seen.stages(&mut found);
     seen.at_once(&mut found);
@@ -93,6 +94,19 @@ impl Seen<'_> {
             let forward = watch.update.as_ref().is_some_and(|update| update.way == Way::Forward);
             forward && self.watch_before(watch).and_then(rollout) != rollout(watch)
         })
+    }
+
+    /// Each committed head, and each state of an app, follows the one before it.
+    fn versions_follow(&self, found: &mut Vec<String>) {
+        let mut last: BTreeMap<&str, u64> = BTreeMap::new();
+        let heads = self.history.heads.iter().map(|head| (head.what.id.as_str(), head.what.version, head.at));
+        let apps = self.history.apps.iter().map(|app| (app.what.app.as_str(), app.what.version, app.at));
+        for (name, version, at) in heads.chain(apps) {
+            let before = last.insert(name, version).unwrap_or(0);
+            if version != before + 1 {
+                found.push(format!("I2: {name} went from version {before} to {version} at {at}"));
+            }
+        }
     }
 
     /// Recovery restarts nothing while a rollout has it.
