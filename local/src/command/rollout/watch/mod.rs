@@ -10,6 +10,7 @@ use std::io::{ErrorKind, IsTerminal as _};
 use std::time::Duration;
 
 use lamplighter_core::RolloutId;
+use lamplighter_core::moment::spoken;
 use tokio::time::Instant;
 
 use super::seen::{self, Rollout};
@@ -23,6 +24,8 @@ use screen::Screen;
 
 /// How often it is asked: a step of an update takes a second or more.
 const ASK_EVERY: Duration = Duration::from_secs(1);
+/// Longest wait for an answer before somebody who watches is told.
+const LOOK_LIMIT: Duration = Duration::from_secs(10);
 /// Services of which one answer tells; a rollout of more is asked as much more seldom as it takes more answers.
 const SERVICES_PER_ANSWER: usize = 500;
 
@@ -32,7 +35,14 @@ pub(super) async fn run(client: &Client, form: Form, id: &RolloutId) -> Outcome 
     let mut last: Option<Rollout> = None;
     loop {
         let asked = Instant::now();
-        match seen::read(client, id).await {
+        let answer = match tokio::time::timeout(LOOK_LIMIT, seen::read(client, id)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(Failure::new(
+                Exit::Unreachable,
+                format!("the server has not answered for {}", spoken(LOOK_LIMIT)),
+            )),
+        };
+        match answer {
             Ok((_, rollout)) => {
                 out.back();
                 out.show(&rollout, &changes(last.as_ref(), &rollout))?;

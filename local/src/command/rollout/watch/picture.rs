@@ -153,11 +153,11 @@ fn service_line(
 
 /// The line that says that the server is away.
 pub(super) fn away(what: &str, since: Moment, now: Moment) -> Line {
-    let lasting = spoken(Duration::from_secs(now.since(since).as_secs()));
-    Line(vec![
-        (Some(Ink::Red), format!("{} ", one_line(what, 200))),
-        (None, format!("(for {lasting}); the rollout goes on once it is back, this is how it was")),
-    ])
+    let ago = match now.since(since).as_secs() {
+        0 => String::new(),
+        seconds => format!(" {} ago", spoken(Duration::from_secs(seconds))),
+    };
+    Line(vec![(Some(Ink::Red), one_line(what, 200)), (None, format!("; this is how it was{ago}"))])
 }
 
 #[cfg(test)]
