@@ -124,6 +124,11 @@ pub(crate) fn a_full_disk_half_way(quarter: &Quarter<'_>) {
     }
     quarter.fleet.heal(host);
     if said["status"] == "failed" {
+        // What a person is told to do.
+        let by_hand =
+            format!("cd /srv/{host} && git checkout -q --force --detach {} && ./install.sh", before.head);
+        quarter.fleet.exec(host, &format!("su -s /bin/sh deploy -c '{by_hand}'"));
+        assert_eq!(quarter.fleet.shown(host).changes, "");
         assert_eq!(quarter.post(&format!("services/{host}/breaker/reset"), &json!({})).status, 200);
     }
     quarter.wait_for_status(host, "healthy");

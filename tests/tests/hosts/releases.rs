@@ -104,10 +104,15 @@ pub(crate) fn a_branch(quarter: &Quarter<'_>) {
     let wanted = json!({"app": "shop", "branch": "main", "options": {"stages": [10, 100], "soak": "3s"}});
     let plan = quarter.post("rollouts/plan", &wanted);
     assert_eq!((plan.status, &plan.body["target"]), (200, &json!(target)), "{}", plan.body);
-    // The branch moves between the plan and its start: what was planned is what is started.
+    // The branch moves between the plan and its start: that is said, and nothing is started.
+    let start = json!({"app": "shop", "plan_hash": plan.body["hash"]});
     quarter.fleet.publish("v2");
+    let moved = quarter.post("rollouts", &start);
+    assert_eq!(moved.status, 409, "{}", moved.body);
+    assert!(moved.body["reasons"].to_string().contains("main"), "it names what moved: {}", moved.body);
+    quarter.fleet.publish("v7");
     let before = quarter.shown("shop");
-    let id = quarter.start(&json!({"app": "shop", "target": target, "plan_hash": plan.body["hash"]}));
+    let id = quarter.start(&start);
     let end = quarter.ended(&id, "completed");
     assert_eq!(end["target"], target, "{end:#}");
     all_run(quarter, "shop", &target, &before);
