@@ -287,18 +287,22 @@ fn submodules_go_with_their_commit_both_ways() {
     let url = bench.path("sub.git");
     bench.git("work", &["submodule", "--quiet", "add", "-b", "main", url.to_str().unwrap(), "lib"]);
     let second = bench.push_all();
-    push_sub("two");
-    bench.git("work/lib", &["pull", "-q"]);
-    let third = bench.push("app.txt", "three");
     assert_eq!(bench.make(&forward(&bench, 1, &second)), done(FIRST_RUN));
     assert_eq!(bench.app("lib/sub.txt"), "one");
+    push_sub("two");
+    // Its remote moved as well, and the commit says where to.
+    fs::rename(bench.path("sub.git"), bench.path("moved.git")).unwrap();
+    let url = bench.path("moved.git");
+    bench.git("work", &["submodule", "--quiet", "set-url", "lib", url.to_str().unwrap()]);
+    bench.git("work/lib", &["pull", "-q"]);
+    let third = bench.push("app.txt", "three");
     assert_eq!(bench.make(&Asked::forward(2, CHECK_OUT, &third, &second)), done(FIRST_RUN));
     assert_eq!((bench.app("lib/sub.txt"), bench.mess()), ("two".to_owned(), String::new()));
     assert_eq!(bench.standing().unwrap().obstacle, None);
     // On the way back what somebody did in it goes too, and no remote is needed.
     fs::write(bench.path("app/lib/sub.txt"), "mine").unwrap();
     fs::rename(bench.path("origin.git"), bench.path("gone.git")).unwrap();
-    fs::rename(bench.path("sub.git"), bench.path("subgone.git")).unwrap();
+    fs::rename(bench.path("moved.git"), bench.path("subgone.git")).unwrap();
     assert_eq!(bench.make(&Asked::back(3, CHECK_OUT, &third, &second)), done(FIRST_RUN));
     assert_eq!((bench.app("lib/sub.txt"), bench.mess()), ("one".to_owned(), String::new()));
 }
