@@ -85,6 +85,9 @@ fn a_step_whose_script_was_killed_is_busy_until_it_ends_and_interrupted_then() {
     assert_eq!(bench.make(&step), StepOutcome::Interrupted);
     assert_eq!(bench.read("made"), "x\n");
     assert_eq!(bench.make(&Asked { action_no: 2, ..step }), done(FIRST_RUN));
+    // What the killed script could not take away, the next one has.
+    let left = fs::read_dir(bench.path("home/.local/state/lamplighter")).unwrap().count();
+    assert_eq!(left, 2);
 }
 
 #[test]
