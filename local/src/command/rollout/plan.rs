@@ -204,7 +204,7 @@ impl Plan {
             fact("takes", format!("at most {}", spoken(Duration::from_secs(self.worst_case_seconds)))),
             fact(
                 "costs",
-                format!("at least {} write units, {}", self.write_units, dollars(self.micro_dollars)),
+                format!("about {} write units, {}", self.write_units, dollars(self.micro_dollars)),
             ),
             fact("hash", one_line(&self.hash, 80)),
         ]

@@ -187,7 +187,7 @@ impl Verdict {
             }
             Verdict::Broken(said) => StepOutcome::Failed(coded(update, &said)),
             Verdict::Untouched(said) => {
-                StepOutcome::Untouched(format!("nothing was changed: {}", coded(update, &said)))
+                StepOutcome::Untouched(coded(update, &said))
             }
             Verdict::Changed(run) => StepOutcome::ProcessChanged { process: run_of(&run) },
             Verdict::Busy => StepOutcome::Busy,

@@ -49,7 +49,7 @@ fn a_plan_says_who_when_how_and_what_it_takes_at_worst() {
     halts    when more than 30 % of a stage fail, or anything in stage 1, or more than 3 in all
     then     those that were updated keep the new version
     takes    at most 72 min
-    costs    at least 320 write units, $0.0002
+    costs    about 320 write units, $0.0002
     hash     0123456789abcdef0123456789abcdef
     "#);
 }
