@@ -308,7 +308,7 @@ pub(super) fn done(process: &str) -> StepOutcome {
 
 pub(super) fn untouched(outcome: &StepOutcome) -> &str {
     let StepOutcome::Untouched(why) = outcome else { panic!("{outcome:?}") };
-    assert!(why.starts_with("nothing was changed: "), "{why}");
+    assert!(!why.is_empty(), "a refusal says why");
     why
 }
 
