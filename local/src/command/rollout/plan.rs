@@ -202,10 +202,7 @@ impl Plan {
             fact("halts", halts),
             fact("then", then.to_owned()),
             fact("takes", format!("at most {}", spoken(Duration::from_secs(self.worst_case_seconds)))),
-            fact(
-                "costs",
-                format!("about {} write units, {}", self.write_units, dollars(self.micro_dollars)),
-            ),
+            fact("costs", format!("about {} write units, {}", self.write_units, dollars(self.micro_dollars))),
             fact("hash", one_line(&self.hash, 80)),
         ]
     }

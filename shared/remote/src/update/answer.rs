@@ -186,9 +186,7 @@ impl Verdict {
                 StepOutcome::Failed(wording::failure(spec, order.step, status, &complaint, limit))
             }
             Verdict::Broken(said) => StepOutcome::Failed(coded(update, &said)),
-            Verdict::Untouched(said) => {
-                StepOutcome::Untouched(coded(update, &said))
-            }
+            Verdict::Untouched(said) => StepOutcome::Untouched(coded(update, &said)),
             Verdict::Changed(run) => StepOutcome::ProcessChanged { process: run_of(&run) },
             Verdict::Busy => StepOutcome::Busy,
             Verdict::Interrupted => StepOutcome::Interrupted,
