@@ -172,16 +172,20 @@ fn measure(quarter: &Quarter<'_>, calm: &Value) {
     );
 }
 
-/// What the steps of one update take by hand on one host, with nobody else at work: check out, install, restart; and settle.
+/// What the steps of one update take by hand on one host, with nobody else at work there: check out, install, restart;
+/// and settle.
 fn own_time(quarter: &Quarter<'_>) -> Duration {
     let host = &quarter.app("town").hosts[0].name;
     let target = quarter.fleet.push("hand", "by-hand");
     let back = quarter.fleet.shown(host).head;
-    let steps = format!(
-        "cd /srv/{host}; began=$(date +%s%N); su -s /bin/sh deploy -c 'git fetch -q --no-tags origin hand; \
-         git checkout -q --detach {target}; {INSTALL} >/dev/null; git checkout -q --detach {back}; ./install.sh > /dev/null'; \
-         echo $(( $(date +%s%N) - began ))"
+    let as_user = |steps: &str| format!("su -s /bin/sh deploy -c 'cd /srv/{host} && {steps}' >/dev/null");
+    let there = as_user(&format!(
+        "git fetch -q --no-tags origin hand && git checkout -q --detach {target} && {INSTALL}"
+    ));
+    let and_back = as_user(&format!("git checkout -q --detach {back} && ./install.sh"));
+    let restart = format!("systemctl restart {host}");
+    let took = format!(
+        "began=$(date +%s%N); {there}; {restart}; echo $(($(date +%s%N) - began)); {and_back}; {restart}"
     );
-    let nanos = quarter.fleet.exec(host, &steps).parse().unwrap();
-    Duration::from_nanos(nanos) + SETTLE
+    Duration::from_nanos(quarter.fleet.exec(host, &took).parse().unwrap()) + SETTLE
 }

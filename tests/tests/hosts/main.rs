@@ -138,7 +138,9 @@ fn roll_out(programme: &Programme, fleet: &Fleet, hosts: &[Host], plays: &[Play]
         }
     });
     drop(quarter);
+    // What a scene left behind must not fail those who come after it.
     fleet.heal_all(hosts);
+    hosts.iter().for_each(|host| fleet.tidy(&host.name));
 }
 
 fn twenty(programme: &Programme, fleet: &Fleet, hosts: &[Host]) {

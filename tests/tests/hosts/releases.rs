@@ -106,10 +106,14 @@ pub(crate) fn a_branch(quarter: &Quarter<'_>) {
     assert_eq!((plan.status, &plan.body["target"]), (200, &json!(target)), "{}", plan.body);
     // The branch moves between the plan and its start: that is said, and nothing is started.
     let start = json!({"app": "shop", "plan_hash": plan.body["hash"]});
-    quarter.fleet.publish("v2");
+    quarter.fleet.publish("v4");
     let moved = quarter.post("rollouts", &start);
     assert_eq!(moved.status, 409, "{}", moved.body);
-    assert!(moved.body["reasons"].to_string().contains("main"), "it names what moved: {}", moved.body);
+    assert!(
+        moved.body["reasons"].to_string().contains("the branch `main` moved"),
+        "it names what moved: {}",
+        moved.body
+    );
     quarter.fleet.publish("v7");
     let before = quarter.shown("shop");
     let id = quarter.start(&start);
