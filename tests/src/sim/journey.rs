@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use lamplighter_app::rollouts::{self, Asked, Refused};
 use lamplighter_app::{Env, people};
-use lamplighter_core::rollout::{End, MAX_CANARIES, OnHalt, Options, RowStatus};
+use lamplighter_core::hook::Ask;
+use lamplighter_core::rollout::{End, MAX_CANARIES, OnHalt, Options, Rollout, RowStatus};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::update::Wanted;
 use lamplighter_core::{AppName, RolloutId, Version};
-use lamplighter_store::Expected;
+use lamplighter_store::{Delivery, Expected};
 
 use super::crash::Crash;
 use super::fleet::{Nature, Temper};
@@ -97,6 +98,8 @@ pub enum Deed {
     StartTwice(&'static str),
     /// A person starts it although it is quarantined.
     Force(&'static str),
+    /// A version is pushed, in a delivery of this name; a name that came before is a repeat.
+    Push(&'static str, &'static str),
     /// A person says wait.
     Pause,
     /// A person says go on.
@@ -242,6 +245,7 @@ impl Journey {
                 let asked = self.asked(target, Some("the database was at fault"));
                 self.person(world, Word::Start(asked)).await;
             }
+            Deed::Push(target, delivery) => self.person(world, Word::Push(target, delivery)).await,
             Deed::Pause => self.person(world, Word::Pause).await,
             Deed::Resume => self.person(world, Word::Resume).await,
             Deed::Abort { roll_back } => self.person(world, Word::Abort { roll_back }).await,
@@ -313,6 +317,7 @@ fn is_quiet(world: &World) -> bool {
 #[derive(Debug, Clone)]
 enum Word {
     Start(Asked),
+    Push(&'static str, &'static str),
     Pause,
     Resume,
     Abort { roll_back: bool },
@@ -334,20 +339,42 @@ impl Word {
                 Err(people::Refused::Store(_)) => Err(Said::Unheard),
                 Err(other) => Err(Said::Refused(other.to_string())),
             },
-            Word::Pause | Word::Resume | Word::Abort { .. } | Word::Retry => {
-                let Some(last) = last_rollout(env).await? else {
-                    return Err(Said::Refused("there is no rollout".to_owned()));
+            Word::Push(target, id) => {
+                let delivery = Delivery {
+                    hook: "deploy".to_owned(),
+                    id: (*id).to_owned(),
+                    event: "push".to_owned(),
+                    body_hash: Some(format!("{:0>64}", target)),
+                    at: env.clock().now(),
+                    asks: Some(Ask::Rollout {
+                        app: app(),
+                        target: version(target),
+                        branch: "main".to_owned(),
+                    }),
+                    outcome: String::new(),
                 };
-                let done = match self {
-                    Word::Pause => rollouts::pause(env, &last, "ada", None).await,
-                    Word::Resume => rollouts::resume(env, &last, "ada", None).await,
-                    Word::Abort { roll_back } => rollouts::abort(env, &last, "ada", None, *roll_back).await,
-                    Word::Start(_) | Word::Hold(_) | Word::Retry => {
-                        rollouts::retry(env, &last, "ada", None).await
-                    }
-                };
-                done.map(drop).map_err(said)
+                rollouts::push(env, delivery).await.map(drop).map_err(|_| Said::Unheard)
             }
+            Word::Pause => self.steer(env, async |last| rollouts::pause(env, last, "ada", None).await).await,
+            Word::Resume => {
+                self.steer(env, async |last| rollouts::resume(env, last, "ada", None).await).await
+            }
+            Word::Abort { roll_back } => {
+                self.steer(env, async |last| rollouts::abort(env, last, "ada", None, *roll_back).await).await
+            }
+            Word::Retry => self.steer(env, async |last| rollouts::retry(env, last, "ada", None).await).await,
+        }
+    }
+
+    /// Says it of the last rollout.
+    async fn steer(
+        &self,
+        env: &Env,
+        say: impl AsyncFnOnce(&RolloutId) -> Result<Rollout, Refused>,
+    ) -> Result<(), Said> {
+        match last_rollout(env).await? {
+            Some(last) => say(&last).await.map(drop).map_err(said),
+            None => Err(Said::Refused("there is no rollout".to_owned())),
         }
     }
 }
@@ -358,8 +385,6 @@ async fn last_rollout(env: &Env) -> Result<Option<RolloutId>, Said> {
 }
 
 fn said(refused: Refused) -> Said {
-    match refused {
-        Refused::Store(_) | Refused::NoAnswer(_) | Refused::Busy(_) => Said::Unheard,
-        other => Said::Refused(other.to_string()),
-    }
+    let unheard = matches!(refused, Refused::Store(_) | Refused::NoAnswer(_) | Refused::Busy(_));
+    if unheard { Said::Unheard } else { Said::Refused(refused.to_string()) }
 }

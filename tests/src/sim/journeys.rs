@@ -5,7 +5,7 @@ use std::time::Duration;
 use lamplighter_core::rollout::{End, OnHalt, RowStatus};
 
 use super::fleet::Temper;
-use super::journey::{Deed, Journey, Member, NEW, member};
+use super::journey::{Deed, Journey, Member, NEW, NEWEST, OLD, member};
 
 /// When a person starts the rollout: after the third sweep has seen everything healthy.
 const START: u64 = 12_000;
@@ -189,6 +189,21 @@ pub const RETRIED: Journey = Journey {
     ..PLAIN
 };
 
+/// Two pushes come while a rollout is under way, the later one twice: it is brought when the rollout has ended, once.
+pub const PUSHED: Journey = Journey {
+    name: "push during a rollout",
+    deeds: &[
+        (START, Deed::Start(NEW)),
+        (30_000, Deed::Push(OLD, "first")),
+        (40_000, Deed::Push(NEWEST, "second")),
+        (50_000, Deed::Push(NEWEST, "second")),
+        (230_000, Deed::Push(NEWEST, "second")),
+    ],
+    ends: 700,
+    end: &[End::Completed, End::Completed],
+    ..PLAIN
+};
+
 /// A service is removed while its stage is under way.
 pub const REMOVED: Journey = Journey {
     name: "removal",
@@ -218,6 +233,7 @@ impl Journey {
         &PAUSED,
         &TWO_STARTS,
         &RETRIED,
+        &PUSHED,
         &REMOVED,
     ];
 }

@@ -118,6 +118,11 @@ fn a_halted_version_is_brought_again_only_by_force_whatever_crashes() {
 }
 
 #[test]
+fn a_push_during_a_rollout_waits_for_it_and_is_brought_once_whatever_crashes() {
+    crash_everywhere(&PUSHED, 8);
+}
+
+#[test]
 fn a_removed_service_is_let_go_whatever_crashes() {
     crash_everywhere(&REMOVED, 6);
 }

@@ -35,7 +35,7 @@ fn interrupted(journey: &Journey, millis: u64, deeds: &[(u64, Deed)], crash: Cra
 #[test]
 fn an_abort_at_any_moment_comes_before_the_next_change() {
     let mut tally = Tally::default();
-    for (nth, millis) in moments(7).enumerate() {
+    for (nth, millis) in moments(10).enumerate() {
         let roll_back = nth % 2 == 1;
         let world =
             interrupted(&SUCCESS_OF_TEN, millis, &[(millis, Deed::Abort { roll_back })], Crash::never());
@@ -67,7 +67,7 @@ fn an_abort_survives_a_crash() {
 #[test]
 fn a_pause_at_any_moment_begins_nothing_and_loses_nothing() {
     let mut tally = Tally::default();
-    for millis in moments(13) {
+    for millis in moments(17) {
         let deeds = [(millis, Deed::Pause), (millis + 40_000, Deed::Resume)];
         let world = interrupted(&SUCCESS_OF_TEN, millis, &deeds, Crash::never());
         let ended = world.table.history().heads.last().map(|head| head.what.status());

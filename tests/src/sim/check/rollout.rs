@@ -406,12 +406,12 @@ impl Seen<'_> {
 
     /// Each rollout that ended was told of once, and a halted version is quarantined.
     fn farewells(&self, found: &mut Vec<String>) {
-        let ended: BTreeMap<&RolloutId, &Rollout> = self
+        let ended: BTreeMap<&RolloutId, &Placed<Rollout>> = self
             .history
             .heads
             .iter()
             .filter(|head| !head.what.is_active())
-            .map(|head| (&head.what.id, &head.what))
+            .map(|head| (&head.what.id, head))
             .collect();
         for (rollout, head) in ended {
             let told = self.history.notices.iter().filter(|notice| {
@@ -420,10 +420,11 @@ impl Seen<'_> {
             if told.count() != 1 {
                 found.push(format!("I11: the end of {rollout} was not told once"));
             }
-            let halted = head.course == Course::Ended { end: End::Halted };
-            let last = self.history.apps.last();
-            let quarantined = last
-                .is_some_and(|app| app.what.quarantined.iter().any(|harmful| harmful.version == head.target));
+            let halted = head.what.course == Course::Ended { end: End::Halted };
+            let with_it = self.history.apps.iter().find(|app| app.order == head.order);
+            let quarantined = with_it.is_some_and(|app| {
+                app.what.quarantined.iter().any(|harmful| harmful.version == head.what.target)
+            });
             if halted && !quarantined {
                 found.push(format!("I17: {rollout} halted, and its version is not quarantined"));
             }

@@ -30,7 +30,7 @@ const LOCK_TRY: Duration = Duration::from_millis(250);
 
 /// What the sender of a command gets to know.
 enum Sent {
-    NotSent(Fault<UnreachableKind>),
+    Nothing(Fault<UnreachableKind>),
     Lost,
     Answered(Answer),
     Ended(Option<Ending>),
@@ -85,7 +85,7 @@ impl BoxFleet {
             }
         }
         if self.memory_now().is_dark(id, now) {
-            return Sent::NotSent(Fault::new(UnreachableKind::TimedOut, ""));
+            return Sent::Nothing(Fault::new(UnreachableKind::TimedOut, ""));
         }
         let action_no = order.action_no;
         let answer = self.wait_for_lock(id, order).await;
@@ -95,9 +95,15 @@ impl BoxFleet {
         let lands = match answer {
             Answer::Begun(lands) => lands,
             Answer::NoSuchHost => {
-                return Sent::NotSent(Fault::new(UnreachableKind::Connect, "no such host"));
+                return Sent::Nothing(Fault::new(UnreachableKind::Connect, "no such host"));
             }
-            other => return Sent::Answered(other),
+            other @ (Answer::Before(_)
+            | Answer::CutShort
+            | Answer::Repeated
+            | Answer::Overtaken(_)
+            | Answer::Busy
+            | Answer::ProcessChanged(_)
+            | Answer::Untouched(_)) => return Sent::Answered(other),
         };
         if self.takes_a_drop(id) {
             tokio::time::sleep(DROP).await;
@@ -156,7 +162,7 @@ impl BoxFleet {
             limit,
         };
         match self.send(&spec.id, &effect, order).await {
-            Sent::NotSent(fault) => RestartOutcome::NotSent(fault),
+            Sent::Nothing(fault) => RestartOutcome::NotSent(fault),
             Sent::Lost => RestartOutcome::Lost(Fault::new(UnreachableKind::Dropped, "")),
             Sent::Ended(_) => RestartOutcome::Done(self.guard),
             Sent::Answered(answer) => match answer {
@@ -180,7 +186,7 @@ impl BoxFleet {
         };
         let lost = || StepOutcome::Lost(Fault::new(UnreachableKind::Dropped, ""));
         match self.send(&spec.id, &effect, order).await {
-            Sent::NotSent(fault) => StepOutcome::NotSent(fault),
+            Sent::Nothing(fault) => StepOutcome::NotSent(fault),
             Sent::Lost | Sent::Ended(None) => lost(),
             Sent::Ended(Some(ending)) | Sent::Answered(Answer::Before(ending)) => match ending {
                 Ending::Done { run: no } => StepOutcome::Done { parts: self.guard, process: run(no) },
