@@ -182,7 +182,14 @@ impl Seen<'_> {
             found.push(format!("I14: {rollout} passed stage {number} with {bad} of {} not well", rows.len()));
         }
         let arrived = rows.iter().filter(|row| row.status == RowStatus::Success);
-        let last = rows.iter().filter_map(|row| row.settled_at).max().unwrap_or(Moment::EPOCH);
+        // What falls sick in its soak goes back, and the others need not soak again for it.
+        let verified = |row: &Row| {
+            let of_it = self.history.rows.iter().filter(|placed| placed.what.0 == *rollout);
+            let of_it = of_it.map(|placed| &placed.what.1);
+            let mut settled = of_it.filter(|other| other.service == row.service && is_final(other));
+            settled.find_map(|first| first.settled_at)
+        };
+        let last = rows.iter().filter_map(|row| verified(row)).max().unwrap_or(Moment::EPOCH);
         let ripe = last + head.what.options.soak;
         if head.at < ripe {
             found.push(format!("I14: {rollout} passed stage {number} at {}, before {ripe}", head.at));
