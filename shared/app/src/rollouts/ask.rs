@@ -12,7 +12,7 @@ use lamplighter_core::{AppName, RolloutId, ServiceId};
 use lamplighter_store::{Commit, Store, StoreError};
 
 use super::survey::{PATIENCE_OF_A_PERSON, branch_of, planned, resolved, services_of};
-use super::{Refused, TRIES, push, store};
+use super::{Refused, TRIES, push, store, wait_to_try};
 use crate::Env;
 
 /// Rows read at once.
@@ -138,7 +138,8 @@ async fn fresh(env: &Env, asked: &Asked, before: Option<&Plan>) -> Result<Plan, 
 /// Two at once: one wins, and the other is told its name.
 pub(super) async fn launch(env: &Env, plan: &Plan, started: Started) -> Result<Rollout, Refused> {
     let store = store(env);
-    for _ in 0..TRIES {
+    for tries_before in 0..TRIES {
+        wait_to_try(tries_before).await;
         let (app, now) = (store.app_state(&plan.app).await?, env.clock().now());
         must_be_free(&app)?;
         must_not_be_quarantined(&app, plan, started.forced.as_deref())?;

@@ -15,6 +15,8 @@ pub use push::{Pushed, push, push_again};
 pub use steer::{abort, pause, resume};
 pub use waiting::{Waited, begin_waiting};
 
+use std::time::Duration;
+
 use lamplighter_core::rollout::plan::NoPlan;
 use lamplighter_core::rollout::steer::SteerRefused;
 use lamplighter_core::{AppName, RolloutId, Version};
@@ -24,6 +26,16 @@ use crate::Env;
 
 /// How often a change is tried again when somebody else was faster.
 const TRIES: u32 = 5;
+
+/// Wait before the first of these tries, and more before each after it: whoever was faster needs a moment to get done.
+const TRY_AGAIN: Duration = Duration::from_millis(50);
+
+/// Waits before a change is tried again; not before it is tried at all.
+async fn wait_to_try(tries_before: u32) {
+    if tries_before > 0 {
+        tokio::time::sleep(TRY_AGAIN * tries_before).await;
+    }
+}
 
 /// Why a rollout was not planned, started or steered.
 #[derive(Debug, thiserror::Error)]

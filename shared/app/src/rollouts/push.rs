@@ -8,7 +8,7 @@ use lamplighter_core::sight::one_line;
 use lamplighter_core::{AppName, RolloutId};
 use lamplighter_store::{Causes, Commit, Delivery, Received, StoreError};
 
-use super::{Refused, TRIES, store};
+use super::{Refused, TRIES, store, wait_to_try};
 use crate::Env;
 
 /// How often a push is tried to be taken in when others of its app come at once: a sender may never send it again.
@@ -90,7 +90,8 @@ pub async fn push_again(env: &Env, delivery: &Delivery, by: &str) -> Result<AppS
     let Some((app, push)) = asked_by(delivery) else {
         return Err(Refused::NothingAsked(one_line(&delivery.outcome, MAX_REASON_CHARS)));
     };
-    for _ in 0..TRIES {
+    for tries_before in 0..TRIES {
+        wait_to_try(tries_before).await;
         let (before, now) = (store.app_state(&app).await?, env.clock().now());
         let next = before.pushed(Push { at: now, ..push.clone() });
         let audit = vec![AuditEntry {

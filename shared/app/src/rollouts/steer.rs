@@ -5,7 +5,7 @@ use lamplighter_core::rollout::steer::{Word, follow};
 use lamplighter_core::rollout::{HeadPart, Rollout};
 use lamplighter_store::Commit;
 
-use super::{Refused, TRIES, store};
+use super::{Refused, TRIES, store, wait_to_try};
 use crate::Env;
 use crate::advance::commit_head;
 
@@ -59,7 +59,8 @@ async fn steer(
 ) -> Result<Rollout, Refused> {
     let store = store(env);
     let mut app = None;
-    for _ in 0..TRIES {
+    for tries_before in 0..TRIES {
+        wait_to_try(tries_before).await;
         let head = store.rollout(id).await?.ok_or_else(|| Refused::NoSuchRollout(id.clone()))?;
         if expected.is_some_and(|expected| !expected.contains(&head.version)) {
             return Err(Refused::Stale(id.clone()));
