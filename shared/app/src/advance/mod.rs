@@ -81,6 +81,7 @@ pub async fn advance(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Re
         stopping: Box::new(move || stopping() || Instant::now() >= deadline),
         committing: Mutex::new(()),
         lost: AtomicBool::new(false),
+        failing: AtomicBool::new(false),
     };
     let mut lease = lease;
     let result = pass.run(&mut lease).await;
@@ -98,6 +99,8 @@ struct Pass<'a> {
     committing: Mutex<()>,
     /// Set once another process has the lease: nothing is begun any more.
     lost: AtomicBool,
+    /// Set once the store failed: whatever is under way ends at its next step, and another pass takes it up.
+    failing: AtomicBool,
 }
 
 /// What a pass is busy with.
@@ -134,7 +137,7 @@ impl Pass<'_> {
             if failed.is_none() && !self.stops() {
                 match self.begin(&mut tasks, &mut begun).await {
                     Ok(due) => next = due,
-                    Err(error) => failed = Some(error),
+                    Err(error) => failed = Some(self.failed(error)),
                 }
             }
             if tasks.is_empty() {
@@ -149,7 +152,7 @@ impl Pass<'_> {
                     Ok(None) => drop(begun.remove(&task)),
                     Err(error) => {
                         begun.remove(&task);
-                        failed = Some(error);
+                        failed = Some(self.failed(error));
                     }
                 },
                 // A person may have spoken while services are under way.
@@ -173,7 +176,13 @@ impl Pass<'_> {
 
     /// True once nothing may be begun any more.
     fn stops(&self) -> bool {
-        self.lost.load(Ordering::Relaxed) || (self.stopping)()
+        let ended = [&self.lost, &self.failing].into_iter().any(|flag| flag.load(Ordering::Relaxed));
+        ended || (self.stopping)()
+    }
+
+    fn failed(&self, error: StoreError) -> StoreError {
+        self.failing.store(true, Ordering::Relaxed);
+        error
     }
 
     /// Keeps the lease. What cannot be renewed for want of the store runs out by itself, and harms nothing.
