@@ -21,7 +21,7 @@ fn crash_everywhere(journey: &Journey, sample: usize) {
     let (its_own, others): (Vec<usize>, Vec<usize>) =
         (0..effects.len()).partition(|index| !effects[*index].starts_with("UpdateItem SHARDS/"));
     let mut points = thinned(&its_own, sample);
-    points.extend(thinned(&others, sample / 10));
+    points.extend(thinned(&others, sample.min(its_own.len()) / 10));
     let mut tally = Tally::default();
     for index in points {
         for manner in Manner::ALL {
