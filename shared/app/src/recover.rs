@@ -23,6 +23,7 @@ use tokio::sync::Mutex;
 use tokio::time::Instant;
 
 use crate::Env;
+use crate::sweep::look_closely;
 
 /// How long `recover` holds its lease without renewing it. Longer than any attempt may take by default.
 const LEASE: Duration = Duration::from_secs(180);
@@ -197,7 +198,7 @@ impl Pass<'_> {
         else {
             return Ok(Some(env.clock().now() + LOOK_AGAIN));
         };
-        let look = self.look(&placed).await;
+        let look = look_closely(self.env, &placed.spec).await;
         let case = Case { settings, spec: &placed.spec, tick: self.tick(settings), now: env.clock().now() };
         match before_attempt(case, &placed.watch, &attempt, &look) {
             Before::Settled(decision) => self.commit(&placed, &decision).await.map(|()| None),
@@ -253,10 +254,10 @@ impl Pass<'_> {
     async fn settle_and_look(&self, placed: &Placed) -> Look {
         let policy = &placed.spec.policy;
         let patience = Instant::now() + policy.settle + policy.startup_grace;
-        let mut started = self.look(placed).await.process;
+        let mut started = look_closely(self.env, &placed.spec).await.process;
         loop {
             tokio::time::sleep(policy.settle.max(Duration::from_millis(10))).await;
-            let mut look = self.look(placed).await;
+            let mut look = look_closely(self.env, &placed.spec).await;
             if look.sight == Sight::Up
                 && started.is_some()
                 && look.process.is_some()
@@ -275,20 +276,6 @@ impl Pass<'_> {
                 return look;
             }
             started = look.process.or(started);
-        }
-    }
-
-    async fn look(&self, placed: &Placed) -> Look {
-        let env = self.env;
-        let policy = &placed.spec.policy;
-        let limit = policy.connect_limit + policy.command_limit + policy.http_limit;
-        let now = env.clock().now();
-        match AssertUnwindSafe(env.parts.hosts.look_closely(&placed.spec, now, limit)).catch_unwind().await {
-            Ok(look) => look,
-            Err(_) => {
-                tracing::error!(env = %env.name(), service = %placed.spec.id, "a look panicked; the service was not judged");
-                Look::not_taken(now, NotLooked::OurFault)
-            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use futures_util::{FutureExt, StreamExt, stream};
 use lamplighter_core::blindness::Blindness;
 use lamplighter_core::decision::Decision;
@@ -198,13 +199,23 @@ pub async fn look_at(env: &Env, spec: &ServiceSpec, deadline: Instant) -> Look {
     if left < LEAST_LOOK {
         return Look::not_taken(now, NotLooked::OutOfTime);
     }
-    match AssertUnwindSafe(env.parts.hosts.look(spec, now, left)).catch_unwind().await {
-        Ok(look) => look,
-        Err(_) => {
-            tracing::error!(env = %env.name(), service = %spec.id, "a look panicked; the service was not judged");
-            Look::not_taken(now, NotLooked::OurFault)
-        }
-    }
+    contained(env, spec, now, env.parts.hosts.look(spec, now, left)).await
+}
+
+/// Looks once within the policy's own limits, and learns which run of the service is there even if it is up.
+pub(crate) async fn look_closely(env: &Env, spec: &ServiceSpec) -> Look {
+    let policy = &spec.policy;
+    let limit = policy.connect_limit + policy.command_limit + policy.http_limit;
+    let now = env.clock().now();
+    contained(env, spec, now, env.parts.hosts.look_closely(spec, now, limit)).await
+}
+
+/// A look whose panic ends nothing else: the service was then not judged.
+async fn contained(env: &Env, spec: &ServiceSpec, now: Moment, look: BoxFuture<'_, Look>) -> Look {
+    AssertUnwindSafe(look).catch_unwind().await.unwrap_or_else(|_| {
+        tracing::error!(env = %env.name(), service = %spec.id, "a look panicked; the service was not judged");
+        Look::not_taken(now, NotLooked::OurFault)
+    })
 }
 
 /// Commits a shard's decisions one after the other: there is one committer per shard.

@@ -1,20 +1,19 @@
 //! The services of a stage: begun in order, watched when they have arrived, taken back where they fell sick.
 
-use std::panic::AssertUnwindSafe;
-
 use futures_util::future::join_all;
-use futures_util::{FutureExt, StreamExt, stream};
+use futures_util::{StreamExt, stream};
 use lamplighter_core::recovery::Case;
 use lamplighter_core::rollout::course::{self, Event, Work, work};
 use lamplighter_core::rollout::update::{self, Scene};
 use lamplighter_core::rollout::{Rollout, Row, RowStatus};
 use lamplighter_core::settings::Settings;
-use lamplighter_core::sight::{Look, NotLooked, Sight};
+use lamplighter_core::sight::{Look, Sight};
 use lamplighter_core::update::{NoStanding, Standing};
 use lamplighter_core::{Moment, RolloutId};
 use lamplighter_store::{Commit, Placed, StoreError};
 
 use super::{ASK_AGAIN, LOOK_AGAIN, Pass, store};
+use crate::sweep::look_closely;
 
 /// Rows read at once.
 const ROWS_AT_ONCE: usize = 500;
@@ -171,7 +170,7 @@ impl Pass<'_> {
         if held || placed.watch.versions.current.as_ref() != Some(&head.target) {
             return Ok((Some(placed), Health::LeftAlone));
         }
-        let look = self.look_closely(&placed).await;
+        let look = look_closely(self.env, &placed.spec).await;
         let health = match &look.sight {
             Sight::Up => match (&row.process, &look.process) {
                 (Some(verified), Some(present)) if verified != present => {
@@ -183,19 +182,6 @@ impl Pass<'_> {
             Sight::Unreachable(_) | Sight::Unknown(_) => Health::NotSeen,
         };
         Ok((Some(placed), health))
-    }
-
-    async fn look_closely(&self, placed: &Placed) -> Look {
-        let env = self.env;
-        let policy = &placed.spec.policy;
-        let limit = policy.connect_limit + policy.command_limit + policy.http_limit;
-        let now = env.clock().now();
-        let look =
-            AssertUnwindSafe(env.parts.hosts.look_closely(&placed.spec, now, limit)).catch_unwind().await;
-        look.unwrap_or_else(|_| {
-            tracing::error!(env = %env.name(), service = %placed.spec.id, "a look panicked; the service was not judged");
-            Look::not_taken(now, NotLooked::OurFault)
-        })
     }
 
     /// Rolls back one service that had arrived. False if it was not to be.

@@ -5,7 +5,7 @@ use super::intent::{intend, intend_in, tell_if_down};
 use super::{MAX_BECAUSE_CHARS, Scene};
 use crate::moment::Moment;
 use crate::recovery::steps::Draft;
-use crate::rollout::course::{Event, Verdict, on, told_of_course};
+use crate::rollout::course::{Event, Verdict, head_move, on, told_of_course};
 use crate::rollout::plan::{Candidate, reason_to_skip};
 use crate::rollout::{Course, HeadPart, Move, Rollout, Row, RowStatus, Updating};
 use crate::sight::{Look, ProcessId, one_line};
@@ -82,14 +82,7 @@ pub fn begin(scene: Scene<'_>, watch: &Watch, standing: &Result<Standing, NoStan
     let next = on(head, Event::Began(&row.service), case.now)?;
     let because = format!("updating to {}: {step}", head.target.short());
     let service = intend(case, watch, updating, &because);
-    let effects = told_of_course(head, &next, head.id.as_str());
-    Some(Move {
-        service: Some(service),
-        head: HeadPart::Becomes(Box::new(next)),
-        row: None,
-        app: None,
-        effects,
-    })
+    Some(Move { service: Some(service), ..head_move(head, next, head.id.as_str()) })
 }
 
 /// Says of a row that is next, or under way no more, that its service is gone. `None`: nothing is to be said of it now.
@@ -161,14 +154,7 @@ pub fn take_back(scene: Scene<'_>, watch: &Watch, why: &str, look: Option<&Look>
     tell_if_down(&mut draft, look);
     let because = format!("rolling back to {}: {why}", previous.short());
     let service = intend_in(draft, case, updating, &because);
-    let effects = told_of_course(head, &next, head.id.as_str());
-    Some(Move {
-        service: Some(service),
-        head: HeadPart::Becomes(Box::new(next)),
-        row: None,
-        app: None,
-        effects,
-    })
+    Some(Move { service: Some(service), ..head_move(head, next, head.id.as_str()) })
 }
 
 /// Passes over a row in a roll-back of everything; `why` is written into it if there is anything to say. `None`: the
