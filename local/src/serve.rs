@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lamplighter_app::people::may_become;
 use lamplighter_app::rollouts::keep_seeking;
-use lamplighter_app::{Clock, Env, EnvParts, hand};
+use lamplighter_app::{Clock, Env, EnvParts, Sweeps, hand};
 use lamplighter_core::{EnvName, Moment};
 use lamplighter_http::{Home, SecretText, mint_token, router};
 use lamplighter_notify::{Place, Post};
@@ -254,6 +254,7 @@ async fn open_env(config: &Config, post: &Post, env: EnvConfig, now: Moment) -> 
         place: Place { base_url: config.public_url.clone(), cli: command_line(&env.name) },
         clock: Clock::System,
         owner: owner(),
+        sweeps: Sweeps::Together,
     });
     let token = first_token(&running).await?;
     Ok(Opened { env: Arc::new(running), remote, token })

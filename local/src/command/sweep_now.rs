@@ -2,7 +2,6 @@
 
 use std::time::{Duration, Instant};
 
-use lamplighter_app::hand::summary_line;
 use lamplighter_core::moment::{duration_text, spoken};
 use lamplighter_core::report::SweepReport;
 use lamplighter_core::settings::Mode;
@@ -72,7 +71,7 @@ pub(super) async fn run(client: &Client, form: Form, args: &SweepArgs) -> Outcom
         Form::Plain => {
             let row = |trouble: &Trouble| vec![one_line(&trouble.id, 64), one_line(&trouble.because, 200)];
             say::data(&say::table(&latest.troubles.iter().map(row).collect::<Vec<_>>()))?;
-            say::data(&format!("{}\n", summary_line(&latest.report)))?;
+            say::data(&format!("{}\n", latest.report.summary()))?;
         }
     }
     if let Some(because) = &latest.blind {

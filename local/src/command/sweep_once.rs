@@ -5,7 +5,7 @@ use std::time::{Duration, Instant, SystemTime};
 
 use futures_util::stream::{self, StreamExt as _};
 use indicatif::ProgressBar;
-use lamplighter_app::hand::summary_line;
+
 use lamplighter_core::moment::Moment;
 use lamplighter_core::report::SweepReport;
 use lamplighter_core::settings::Settings;
@@ -145,7 +145,7 @@ fn print(
                 looks.iter().filter(|(_, look)| look.sight != Sight::Up).map(|(spec, look)| row(spec, look));
             let rows: Vec<Vec<String>> = bad.collect();
             say::data(&say::table(&rows))?;
-            say::data(&format!("{}\n", summary_line(&report)))
+            say::data(&format!("{}\n", report.summary()))
         }
     }
 }

@@ -30,6 +30,17 @@ pub struct EnvParts {
     pub clock: Clock,
     /// Names this life of this process in leases: no two lives share it.
     pub owner: String,
+    /// How ticks are swept here.
+    pub sweeps: Sweeps,
+}
+
+/// How the shards of one tick are swept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Sweeps {
+    /// By one sweep that sees all of them, and judges the blindness guard.
+    Together,
+    /// Each by a sweep of its own, at once; `recover` adds up what they report, and judges the guard.
+    Apart,
 }
 
 /// One environment as a running process holds it. Nothing in it is needed to go on after a crash.

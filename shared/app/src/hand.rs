@@ -107,7 +107,7 @@ async fn with_beats(
 async fn turn_of_the_hand(env: &Env, tick: u64, skipped: &mut u64) -> String {
     match sweep(env, tick).await {
         Ok(Swept::Done(report)) => {
-            let line = summary_line(&report);
+            let line = report.summary();
             tracing::info!(env = %env.name(), tick, checked = report.checked, healthy = report.healthy, unhealthy = report.unhealthy,
                 unreachable = report.unreachable, restarting = report.restarting, skipped = report.skipped,
                 duration_ms = report.duration_ms, "{line}");
@@ -131,26 +131,6 @@ async fn turn_of_the_hand(env: &Env, tick: u64, skipped: &mut u64) -> String {
 async fn sweep_out_of_turn(env: &Env) -> String {
     let tick = u64::try_from(env.clock().now().as_secs()).unwrap_or(0);
     turn_of_the_hand(env, tick, &mut 0).await
-}
-
-/// The one line that a sweep logs.
-#[must_use]
-pub fn summary_line(report: &lamplighter_core::report::SweepReport) -> String {
-    let seconds = Duration::from_millis(report.duration_ms).as_secs_f64();
-    let mut line = format!(
-        "sweep {} done in {seconds:.2}s: {} checked, {} healthy",
-        report.tick, report.checked, report.healthy
-    );
-    let parts = [
-        (report.unhealthy, "unhealthy"),
-        (report.unreachable, "unreachable"),
-        (report.restarting, "restarting"),
-        (report.skipped, "skipped"),
-    ];
-    for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
-        line.push_str(&format!(", {count} {what}"));
-    }
-    line
 }
 
 /// Makes restarts when the bell rings, when one is due, and now and then for what no bell announced.

@@ -100,6 +100,61 @@ pub fn judge(
     }
 }
 
+/// What a sweep of one shard knows of the rest of its env when it judges.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Others {
+    /// This shard's own report of the sweep before.
+    pub before: SweepReport,
+    /// The last report of each other shard: of this tick, if it is done there, or of one before.
+    pub reports: Vec<SweepReport>,
+}
+
+/// True if the bad news of one shard's sweep counts: it cannot know what others are about to see, so it believes nothing
+/// that would be too much if the part of the env seen so far in this tick, or the shard alone, were all of it.
+///
+/// What was too much for the shard alone already in the sweep before, and is not too much for the env as last reported,
+/// is believed: a part of the fleet is down, and we see well. So a shard whose services all fail is believed one tick
+/// later, and an env that we cannot see is never taken for one that is down.
+#[must_use]
+pub fn believes(
+    settings: &Settings,
+    now: Moment,
+    guard: &Blindness,
+    own: &SweepReport,
+    others: &Others,
+) -> bool {
+    if guard.since.is_some() {
+        return !guard.holds(now);
+    }
+    let this_tick = sum(own, others.reports.iter().filter(|report| report.tick == own.tick));
+    let is_suspicious = too_much_at_once(settings, own) || too_much_at_once(settings, &this_tick);
+    let was_suspicious = too_much_at_once(settings, &others.before);
+    !is_suspicious || (was_suspicious && !too_much_at_once(settings, &sum(own, others.reports.iter())))
+}
+
+/// Judges the env by the last reports of its shards. Reports more than a tick behind the newest say nothing of now and
+/// are left out. `None`: no shard was ever swept, so there is nothing to judge by.
+#[must_use]
+pub fn judge_shards(
+    settings: &Settings,
+    env: &EnvName,
+    now: Moment,
+    guard: &Blindness,
+    reports: &[SweepReport],
+) -> Option<Verdict> {
+    let newest = reports.iter().map(|report| report.tick).max()?;
+    // What ran a tick behind still counts: shards of one tick do not end at once.
+    let oldest = newest.saturating_sub(settings.every.as_secs().max(1));
+    let fresh = reports.iter().filter(|report| report.tick >= oldest);
+    Some(judge(settings, env, now, guard, &sum(&SweepReport::default(), fresh)))
+}
+
+fn sum<'a>(first: &SweepReport, rest: impl Iterator<Item = &'a SweepReport>) -> SweepReport {
+    let mut sum = *first;
+    rest.for_each(|report| sum.add(report));
+    sum
+}
+
 fn message(
     settings: &Settings,
     env: &EnvName,
@@ -173,6 +228,74 @@ mod tests {
         let clear = judge(&settings, &env, at(180), &guard, &tally(10, 1));
         assert!(clear.believed && clear.notice.is_none());
         assert!(!clear.next.unwrap().holds(at(180)));
+    }
+
+    fn shard(tick: u64, were_healthy: u32, turned_bad: u32) -> SweepReport {
+        SweepReport { tick, ..tally(were_healthy, turned_bad) }
+    }
+
+    #[test]
+    fn a_shard_believes_what_is_not_too_much_for_the_part_seen_so_far() {
+        let settings = Settings::default();
+        let (now, before) = (60, 0);
+        let fine = |tick| vec![shard(tick, 500, 0); 9];
+        let bad = |tick| vec![shard(tick, 500, 500); 9];
+        // What it sees, its report of the sweep before, the others' reports, and whether it is believed.
+        let table = [
+            ("one service is down", shard(now, 500, 1), shard(before, 500, 0), fine(before), true),
+            ("all of it fails at once", shard(now, 500, 500), shard(before, 500, 0), fine(before), false),
+            ("even if others saw well", shard(now, 500, 500), shard(before, 500, 0), fine(now), false),
+            (
+                "it still fails, others are fine",
+                shard(now, 500, 500),
+                shard(before, 500, 500),
+                fine(now),
+                true,
+            ),
+            ("it still fails, as everything", shard(now, 500, 500), shard(before, 500, 500), bad(now), false),
+            ("little of it, most of the rest", shard(now, 500, 50), shard(before, 500, 0), bad(now), false),
+            (
+                "little of it, the rest long ago",
+                shard(now, 500, 50),
+                shard(before, 500, 0),
+                bad(before),
+                true,
+            ),
+        ];
+        for (case, own, before, reports, believed) in table {
+            let others = Others { before, reports };
+            assert_eq!(believes(&settings, at(60), &Blindness::default(), &own, &others), believed, "{case}");
+        }
+    }
+
+    #[test]
+    fn a_shard_believes_nothing_bad_while_the_guard_holds() {
+        let settings = Settings::default();
+        let env: EnvName = "prod".parse().unwrap();
+        let guard =
+            judge(&settings, &env, at(60), &Blindness::default(), &tally(10, 10)).next.expect("it is blind");
+        let (own, others) = (shard(120, 500, 1), Others::default());
+        assert!(!believes(&settings, at(120), &guard, &own, &others));
+        assert!(believes(&settings, at(120), &guard.go_on(at(100), "ada"), &own, &others));
+    }
+
+    #[test]
+    fn the_env_is_judged_by_what_its_shards_reported_lately() {
+        let settings = Settings::default();
+        let env: EnvName = "prod".parse().unwrap();
+        let blind = |reports: &[SweepReport]| {
+            let verdict = judge_shards(&settings, &env, at(120), &Blindness::default(), reports);
+            verdict.map(|verdict| verdict.next.is_some())
+        };
+        assert_eq!(blind(&[]), None, "nothing was swept");
+        assert_eq!(blind(&[shard(120, 500, 0), shard(120, 500, 500)]), Some(true));
+        assert_eq!(
+            blind(&[shard(120, 500, 0), shard(60, 500, 500)]),
+            Some(true),
+            "a tick behind still counts"
+        );
+        assert_eq!(blind(&[shard(180, 500, 0), shard(60, 500, 500)]), Some(false), "that was long ago");
+        assert_eq!(blind(&[shard(120, 9_500, 0), shard(120, 500, 500)]), Some(false), "a part is down");
     }
 
     #[test]

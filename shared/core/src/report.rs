@@ -1,5 +1,7 @@
 //! What one sweep amounted to.
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 /// The report of one sweep over one shard or, added up, over an env.
@@ -41,6 +43,26 @@ impl SweepReport {
         self.were_healthy += other.were_healthy;
         self.turned_bad += other.turned_bad;
         self.duration_ms = self.duration_ms.max(other.duration_ms);
+    }
+
+    /// The one line that a sweep logs: `sweep 4711 done in 0.82s: 12 checked, 11 healthy, 1 restarting`.
+    #[must_use]
+    pub fn summary(&self) -> String {
+        let seconds = Duration::from_millis(self.duration_ms).as_secs_f64();
+        let mut line = format!(
+            "sweep {} done in {seconds:.2}s: {} checked, {} healthy",
+            self.tick, self.checked, self.healthy
+        );
+        let parts = [
+            (self.unhealthy, "unhealthy"),
+            (self.unreachable, "unreachable"),
+            (self.restarting, "restarting"),
+            (self.skipped, "skipped"),
+        ];
+        for (count, what) in parts.into_iter().filter(|(count, _)| *count > 0) {
+            line.push_str(&format!(", {count} {what}"));
+        }
+        line
     }
 
     /// True if every service looked at was up and none was left out for lack of time or health.

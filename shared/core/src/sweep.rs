@@ -1,6 +1,6 @@
 //! One tick over many services, as a pure function: who is looked at, and what all the looks together mean.
 
-use crate::blindness::{self, Blindness, Verdict};
+use crate::blindness::{self, Blindness, Others, Verdict};
 use crate::decision::Decision;
 use crate::digest;
 use crate::moment::Moment;
@@ -57,6 +57,15 @@ pub struct Seen<'a> {
     pub look: Option<Look>,
 }
 
+/// How much of the env a sweep looks at.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// All of it: the sweep judges the blindness guard, too.
+    Whole,
+    /// One shard, and what is known of the others: `recover` judges the guard, by what all of them report.
+    Shard(Others),
+}
+
 /// What a tick decided.
 #[derive(Debug, Clone)]
 pub struct Judged {
@@ -76,13 +85,17 @@ pub fn judge(
     tick: u64,
     now: Moment,
     guard: &Blindness,
+    part: &Part,
     seen: &[Seen<'_>],
 ) -> Judged {
-    let mut report = SweepReport { tick, ..SweepReport::default() };
-    for one in seen {
-        report.add(&counted(one));
-    }
-    let guard = blindness::judge(settings, env, now, guard, &report);
+    let report = tallied(tick, seen);
+    let guard = match part {
+        Part::Whole => blindness::judge(settings, env, now, guard, &report),
+        Part::Shard(others) => {
+            let believed = blindness::believes(settings, now, guard, &report, others);
+            Verdict { believed, next: None, notice: None }
+        }
+    };
     let mut indices = Vec::new();
     let mut decisions = Vec::new();
     for (index, one) in seen.iter().enumerate() {
@@ -107,6 +120,16 @@ fn decide(case: Case<'_>, seen: &Seen<'_>, believed: bool) -> Option<Decision> {
             recovery::on_sight(case, seen.watch, look)
         }
     }
+}
+
+/// The report of a tick in which this was seen.
+#[must_use]
+pub fn tallied(tick: u64, seen: &[Seen<'_>]) -> SweepReport {
+    let mut report = SweepReport { tick, ..SweepReport::default() };
+    for one in seen {
+        report.add(&counted(one));
+    }
+    report
 }
 
 /// One service's share of the report.

@@ -12,7 +12,7 @@ use crate::rollout::Updating;
 use crate::settings::{Mode, Settings};
 use crate::sight::{DownKind, Fault, Look, NotLooked, Sight, UnreachableKind};
 use crate::spec::{Lifecycle, ServiceSpec};
-use crate::sweep::{Judged, Seen, Turn, judge, turn};
+use crate::sweep::{Judged, Part, Seen, Turn, judge, turn};
 use crate::update::{UpdateStep, Way};
 use crate::watch::{AskedBy, Attempt, Status, Watch};
 
@@ -53,7 +53,15 @@ fn tick(all: usize, bad: usize, sight: &Sight) -> Judged {
             Seen { spec, watch, turn: Turn::Look, look: Some(look(sight)) }
         })
         .collect();
-    judge(&Settings::default(), &"prod".parse().unwrap(), 60, now(), &Blindness::default(), &seen)
+    judge(
+        &Settings::default(),
+        &"prod".parse().unwrap(),
+        60,
+        now(),
+        &Blindness::default(),
+        &Part::Whole,
+        &seen,
+    )
 }
 
 fn notices(judged: &Judged) -> Vec<&Notice> {
@@ -207,8 +215,15 @@ fn an_expired_hold_ends_and_the_next_look_judges() {
     let hold = Hold { by: "ada".to_owned(), reason: "disk".to_owned(), since: now(), until: Some(now()) };
     let watch = Watch { status: Status::Held, hold: Some(hold), ..healthy(&spec) };
     let seen = [Seen { spec: &spec, watch: &watch, turn: Turn::Look, look: Some(look(down())) }];
-    let judged =
-        judge(&Settings::default(), &"prod".parse().unwrap(), 60, now(), &Blindness::default(), &seen);
+    let judged = judge(
+        &Settings::default(),
+        &"prod".parse().unwrap(),
+        60,
+        now(),
+        &Blindness::default(),
+        &Part::Whole,
+        &seen,
+    );
     let (_, decision) = &judged.decisions[0];
     assert_eq!((decision.next.status, decision.next.hold.is_none()), (Status::Unknown, true));
     assert!(notices(&judged).is_empty());

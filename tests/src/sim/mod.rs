@@ -19,7 +19,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use lamplighter_app::{Bell, Clock, Env, EnvParts, hand};
+use lamplighter_app::{Bell, Clock, Env, EnvParts, Sweeps, hand};
 use lamplighter_core::sight::GuardParts;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::{EnvName, Moment, ServiceId};
@@ -148,6 +148,7 @@ impl World {
             place: Place::default(),
             clock: self.clock.clone(),
             owner: format!("life-{life}"),
+            sweeps: Sweeps::Together,
         })
     }
 

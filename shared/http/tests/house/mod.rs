@@ -7,7 +7,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Method, Request, StatusCode};
 use http_body_util::BodyExt;
-use lamplighter_app::{Clock, Env, EnvParts};
+use lamplighter_app::{Clock, Env, EnvParts, Sweeps};
 use lamplighter_core::{EnvName, Mailbox, Moment};
 use lamplighter_http::{Home, mint_token, router};
 use lamplighter_notify::{Place, Post};
@@ -235,6 +235,7 @@ async fn env(
         place: Place::default(),
         clock,
         owner: "test".to_owned(),
+        sweeps: Sweeps::Together,
     }))
 }
 

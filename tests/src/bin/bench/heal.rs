@@ -6,7 +6,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use lamplighter::demo::systemd::{Nature, State};
 use lamplighter::demo::{ClientKey, DemoHost, DemoHostSettings};
-use lamplighter_app::{Clock, Env, EnvParts, hand};
+use lamplighter_app::{Clock, Env, EnvParts, Sweeps, hand};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_notify::{Place, Post};
@@ -90,6 +90,7 @@ async fn env(folder: &std::path::Path, host: &DemoHost) -> anyhow::Result<Arc<En
         place: Place::default(),
         clock: Clock::System,
         owner: "bench".to_owned(),
+        sweeps: Sweeps::Together,
     })))
 }
 

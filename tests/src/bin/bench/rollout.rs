@@ -9,7 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use anyhow::Context as _;
 use futures_util::future::BoxFuture;
 use lamplighter_app::rollouts::{Asked, start};
-use lamplighter_app::{Clock, Env, EnvParts, Hosts, hand};
+use lamplighter_app::{Clock, Env, EnvParts, Hosts, Sweeps, hand};
 use lamplighter_core::rollout::{Options, Rollout, RowStatus};
 use lamplighter_core::settings::Settings;
 use lamplighter_core::sight::{GuardParts, Look, ProcessId, RestartOutcome, Sight};
@@ -398,5 +398,6 @@ async fn open(folder: &Path, hosts: Arc<Paced>) -> anyhow::Result<Arc<Env>> {
         place: Place::default(),
         clock: Clock::System,
         owner: format!("bench-{}", std::process::id()),
+        sweeps: Sweeps::Together,
     })))
 }
