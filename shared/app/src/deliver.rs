@@ -43,11 +43,11 @@ pub enum Delivered {
     },
 }
 
-/// One pass of the courier over the outbox.
+/// One pass of the courier over the outbox. `stopping` ends it before the next letter.
 ///
 /// # Errors
 /// If the store cannot be reached. A letter that went out but could not be marked goes out again, under the same id.
-pub async fn deliver(env: &Env) -> Result<Delivered, StoreError> {
+pub async fn deliver(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Delivered, StoreError> {
     let store = store(env);
     let waiting = store.outbox(AT_ONCE).await?;
     if waiting.is_empty() {
@@ -59,7 +59,7 @@ pub async fn deliver(env: &Env) -> Result<Delivered, StoreError> {
         Claim::Held { until, .. } => return Ok(Delivered::Held { until }),
         Claim::Past => return Ok(Delivered::Sent { letters: 0, next: None }),
     };
-    let mut round = Round { env, lease, letters: 0, next: None, late: BTreeSet::new() };
+    let mut round = Round { env, stopping: &stopping, lease, letters: 0, next: None, late: BTreeSet::new() };
     let result = round.go(waiting).await;
     store.free_lease(&round.lease).await?;
     result.map(|()| Delivered::Sent { letters: round.letters, next: round.next })
@@ -67,6 +67,7 @@ pub async fn deliver(env: &Env) -> Result<Delivered, StoreError> {
 
 struct Round<'a> {
     env: &'a Env,
+    stopping: &'a (dyn Fn() -> bool + Send + Sync),
     lease: Lease,
     letters: u32,
     next: Option<Moment>,
@@ -91,7 +92,7 @@ impl Round<'_> {
         let (together, single): (Vec<StoredNotice>, Vec<StoredNotice>) =
             waiting.into_iter().partition(|one| one.notice.digest.is_some());
         for one in single {
-            if !self.keep_lease().await? || !self.bring(one).await? {
+            if self.stops() || !self.keep_lease().await? || !self.bring(one).await? {
                 return Ok(());
             }
         }
@@ -100,11 +101,20 @@ impl Round<'_> {
             digests.entry(one.notice.digest.clone().unwrap_or_default()).or_default().push(one);
         }
         for notices in digests.into_values() {
-            if !self.keep_lease().await? || !self.bring_together(notices).await? {
+            if self.stops() || !self.keep_lease().await? || !self.bring_together(notices).await? {
                 return Ok(());
             }
         }
         Ok(())
+    }
+
+    /// True if the round is to end here; what is left is taken up at once by the next.
+    fn stops(&mut self) -> bool {
+        let stops = (self.stopping)();
+        if stops {
+            self.again_at(self.env.clock().now());
+        }
+        stops
     }
 
     async fn keep_lease(&mut self) -> Result<bool, StoreError> {

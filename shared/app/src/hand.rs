@@ -169,7 +169,7 @@ async fn advancing(env: &Env, stop: &CancellationToken) {
 /// Brings letters when the bell rings, when one is due, and now and then for what no bell announced.
 async fn delivering(env: &Env, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let again = match deliver(env).await {
+        let again = match deliver(env, || stop.is_cancelled()).await {
             Ok(Delivered::Sent { next, .. }) => next,
             Ok(Delivered::Held { until }) => Some(until),
             Err(error) => {

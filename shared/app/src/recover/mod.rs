@@ -1,6 +1,8 @@
 //! `recover`: the only verb that acts on hosts. Makes the restarts that were intended, under one lease per env, so that
 //! the brake and the guard hold over the whole env however many shards sweep.
 
+mod guard;
+
 use std::collections::BTreeMap;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -61,6 +63,7 @@ pub enum Recovered {
 /// If the store cannot be reached. No lifecycle command is sent without it.
 pub async fn recover(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Recovered, StoreError> {
     let store = store(env);
+    guard::judge(env).await?;
     let steps = store.steps().await?;
     if steps.is_empty() {
         return Ok(Recovered::Rested { attempts: 0, next: None });
@@ -151,10 +154,12 @@ impl Pass<'_> {
         let env = self.env;
         let settings = store(env).settings().await?.1;
         let now = env.clock().now();
-        if store(env).blindness().await?.holds(now) {
+        let shards = store(env).shards().await?;
+        let lease = self.lease.lock().await.clone();
+        if guard::judged(env, &settings, &shards, &lease).await?.holds(now) {
             return Ok(None);
         }
-        let services = store(env).shards().await?.iter().map(|shard| shard.services).sum();
+        let services = shards.iter().map(|shard| shard.services).sum();
         let limit = usize::try_from(brake::limit(&settings, services)).unwrap_or(1);
         let mut steps: Vec<Step> = store(env).steps().await?.into_iter().map(|(step, _)| step).collect();
         steps.sort_by(|a, b| (a.attempt.not_before, &a.service).cmp(&(b.attempt.not_before, &b.service)));
