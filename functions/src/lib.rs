@@ -1,1 +1,28 @@
-//! What the functions have in common.
+//! What the functions have in common: what wakes them, what they are set up from, how they end.
+//!
+//! A function is woken each minute by its schedule, or by a ring: a message that says no more than that there may be
+//! something to do. It opens the env once, calls one verb of `app`, rings for whoever is next, and logs one line. Nothing
+//! it holds in memory is needed by the next call, and nothing it began is left running when it returns: Lambda freezes
+//! the process then, and would wake a forgotten task in the middle of another call.
+
+#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+
+mod config;
+mod courier;
+mod doorbell;
+mod failure;
+mod function;
+mod http;
+mod log;
+mod occasion;
+mod run;
+mod sweeping;
+mod vault;
+
+pub use config::Role;
+pub use failure::Failure;
+pub use function::{Call, Function};
+pub use http::serve;
+pub use occasion::{Occasion, Ring};
+pub use run::run;
+pub use sweeping::sweep;

@@ -28,4 +28,4 @@ pub use health::health;
 pub use hosts::Hosts;
 pub use post::Courier;
 pub use recover::{Recovered, recover};
-pub use sweep::{Round, Swept, look_at, round, sweep, sweep_shard};
+pub use sweep::{Round, Swept, When, look_at, round, sweep, sweep_shard};

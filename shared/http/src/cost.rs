@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn a_day_is_projected_to_thirty() {
-        let day = Consumed { calls: 10, read_units: 1e6, write_units: 2e6 };
+        let day = Consumed { calls: 10, read_units: 1e6, write_units: 2e6, ..Consumed::default() };
         let month = projection(&day, 86_400.0);
         assert_eq!(month["write_units"], 6e7);
         assert_eq!(month["dollars"], 41.25);

@@ -71,7 +71,7 @@ fn of_env() -> Operation {
                 schema: "",
             },
         ],
-        problems: &[400],
+        problems: &[400, 406],
         route: get(happening),
     }
 }

@@ -31,6 +31,8 @@ pub struct Home {
     pub(crate) local_allowed: bool,
     pub(crate) started: Moment,
     pub(crate) version: String,
+    /// False where whatever stands before the router cannot pass a stream on.
+    pub(crate) streams_pass: bool,
     pub(crate) requests: Arc<Semaphore>,
     pub(crate) streams: Arc<Semaphore>,
     pub(crate) hook_calls: Arc<Semaphore>,
@@ -62,6 +64,7 @@ impl Home {
             local_allowed: false,
             started,
             version: version.to_owned(),
+            streams_pass: true,
             requests: Arc::new(Semaphore::new(REQUESTS_AT_ONCE)),
             streams: Arc::new(Semaphore::new(STREAMS_AT_ONCE)),
             hook_calls: Arc::new(Semaphore::new(HOOK_CALLS_AT_ONCE)),
@@ -79,6 +82,12 @@ impl Home {
     #[must_use]
     pub fn allowing_local(self) -> Self {
         Self { local_allowed: true, ..self }
+    }
+
+    /// The same home behind something that passes no streams on: live events are then polled by cursor.
+    #[must_use]
+    pub fn without_streams(self) -> Self {
+        Self { streams_pass: false, ..self }
     }
 
     /// The same home, where the secrets of hooks that are written as `file:PATH` lie in `base_dir`.

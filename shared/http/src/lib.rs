@@ -44,3 +44,4 @@ pub use hooks::HookKey;
 pub use router::router;
 pub use secret::SecretText;
 pub use tokens::{MintError, mint_token};
+pub use visit::tell_client;

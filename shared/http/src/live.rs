@@ -41,6 +41,10 @@ const RETRY_SECS: u64 = 30;
 
 /// Begins a stream after `after`, or from now on.
 pub(crate) fn stream(visit: Visit, after: Option<String>) -> Result<Response, Problem> {
+    if !visit.home.streams_pass {
+        let hint = "ask for JSON, and again with `after` and the `next` of each page";
+        return Err(Problem::new(Kind::NotAcceptable, "there are no streams in this home", hint));
+    }
     let permit = Arc::clone(&visit.home.streams).try_acquire_owned().map_err(|_| {
         let hint = "poll with `after`, or come again later";
         Problem::new(Kind::Unavailable, "there are too many streams", hint).retry_after(RETRY_SECS)

@@ -19,6 +19,7 @@ pub(crate) enum Kind {
     Forbidden,
     NotFound,
     MethodNotAllowed,
+    NotAcceptable,
     Conflict,
     PreconditionFailed,
     TooLarge,
@@ -33,12 +34,13 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// Every kind, for the description.
-    pub(crate) const ALL: [Kind; 15] = [
+    pub(crate) const ALL: [Kind; 16] = [
         Kind::BadRequest,
         Kind::Unauthorized,
         Kind::Forbidden,
         Kind::NotFound,
         Kind::MethodNotAllowed,
+        Kind::NotAcceptable,
         Kind::Conflict,
         Kind::PreconditionFailed,
         Kind::TooLarge,
@@ -60,6 +62,9 @@ impl Kind {
             Kind::NotFound => (StatusCode::NOT_FOUND, "not-found", "There is no such thing"),
             Kind::MethodNotAllowed => {
                 (StatusCode::METHOD_NOT_ALLOWED, "method-not-allowed", "This cannot be done here")
+            }
+            Kind::NotAcceptable => {
+                (StatusCode::NOT_ACCEPTABLE, "not-acceptable", "It cannot be answered in that form")
             }
             Kind::Conflict => (StatusCode::CONFLICT, "conflict", "It cannot be done now"),
             Kind::PreconditionFailed => {

@@ -155,6 +155,11 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
     plausible.then_some(secret)
 }
 
+/// Tells the router who asks, where no connection of its own shows it: behind a gateway that says so itself.
+pub fn tell_client(extensions: &mut Extensions, client: IpAddr) {
+    extensions.insert(ConnectInfo(SocketAddr::new(client, 0)));
+}
+
 /// The client's address as the connection has it. What headers say of it is not believed: anybody can write them.
 fn peer(extensions: &Extensions) -> Option<IpAddr> {
     extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(address)| address.ip())

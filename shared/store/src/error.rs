@@ -69,6 +69,12 @@ pub enum OpenError {
         /// How that was seen.
         because: String,
     },
+    /// Nobody has made it ours yet.
+    #[error("`{place}` has no items yet; the first request to the API begins it")]
+    Empty {
+        /// The table.
+        place: String,
+    },
     /// It belongs to another env.
     #[error("`{place}` belongs to the env `{theirs}`, not `{ours}`; every env has a table of its own")]
     OtherEnv {

@@ -39,6 +39,7 @@ mod plans;
 mod rollouts;
 mod settings;
 mod shard;
+mod spent;
 mod tokens;
 mod wire;
 
@@ -58,6 +59,7 @@ pub use page::Page;
 pub use plans::PLAN_KEPT;
 pub use rollouts::ROLLOUTS_KEPT;
 pub use shard::ShardSummary;
+pub use spent::{LEDGER_KEPT, Spent};
 pub use tokens::{Begun, IDEMPOTENCY_KEPT, RUNNING_LIMIT, Scope, Token};
 
 /// The table of one env, opened. Clones share everything but the verb they are charged to.

@@ -56,6 +56,27 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the table `table` of `env`, which must have been opened by [`Store::open`] before: for programs that have no
+    /// right to look whether a table is empty.
+    ///
+    /// # Errors
+    /// As for [`Store::open`]; [`OpenError::Empty`] if nobody has made the table ours yet.
+    pub async fn open_adopted(client: Client, table: &str, env: &EnvName) -> Result<Store, OpenError> {
+        let life = format!("{:016x}", rand::random::<u64>());
+        let store = Store::over(
+            client,
+            table,
+            env,
+            life,
+            #[cfg(feature = "embedded")]
+            None,
+        );
+        match store.schema(table).await? {
+            None => Err(OpenError::Empty { place: table.to_owned() }),
+            Some(schema) => store.accept(table, &schema).await.map(|()| store),
+        }
+    }
+
     pub(crate) fn over(
         client: Client,
         table: &str,
@@ -84,25 +105,34 @@ impl Store {
 
     /// Checks that the table is ours, and makes it so if it has no items. `place` is what messages call it.
     pub(crate) async fn adopt(&self, place: &str, now: Moment) -> Result<(), OpenError> {
-        let found = match self.get(&Key::schema(), Freshness::Consistent).await {
-            Err(StoreError::Refused { because, .. }) if because.starts_with("ResourceNotFoundException") => {
-                return Err(OpenError::NoTable { table: place.to_owned() });
-            }
-            Err(StoreError::Refused { because, .. }) if because.starts_with("ValidationException") => {
-                let because = "its keys are not `pk` and `sk`".to_owned();
-                return Err(OpenError::NotOurs { place: place.to_owned(), because });
-            }
-            found => found?,
-        };
-        let schema = match found {
+        let schema = match self.schema(place).await? {
             Some(schema) => schema,
             None => self.make_ours(place, now).await?,
         };
-        self.check_schema(place, &schema)?;
+        self.accept(place, &schema).await
+    }
+
+    /// The table's schema, if it has one.
+    async fn schema(&self, place: &str) -> Result<Option<Item>, OpenError> {
+        match self.get(&Key::schema(), Freshness::Consistent).await {
+            Err(StoreError::Refused { because, .. }) if because.starts_with("ResourceNotFoundException") => {
+                Err(OpenError::NoTable { table: place.to_owned() })
+            }
+            Err(StoreError::Refused { because, .. }) if because.starts_with("ValidationException") => {
+                let because = "its keys are not `pk` and `sk`".to_owned();
+                Err(OpenError::NotOurs { place: place.to_owned(), because })
+            }
+            found => Ok(found?),
+        }
+    }
+
+    /// Accepts a table of this schema, or raises it to it.
+    async fn accept(&self, place: &str, schema: &Item) -> Result<(), OpenError> {
+        self.check_schema(place, schema)?;
         if self.get(&Key::importing(), Freshness::Consistent).await?.is_some() {
             return Err(OpenError::HalfImported { place: place.to_owned() });
         }
-        match count(&schema, "schema") < SCHEMA {
+        match count(schema, "schema") < SCHEMA {
             true => self.raise_schema(place).await,
             false => Ok(()),
         }

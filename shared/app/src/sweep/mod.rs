@@ -96,12 +96,21 @@ pub async fn sweep_shard(
     sweep_shards(env, &way, vec![shard]).await
 }
 
+/// Which tick is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// The newest on the env's own grid at this moment.
+    Grid(Moment),
+    /// This one, on the grid or not.
+    Tick(u64),
+}
+
 /// What a tick has to sweep, shard by shard.
 #[derive(Debug, Clone)]
 pub struct Round {
     /// What a person says about the env.
     pub settings: Settings,
-    /// The tick: the newest on the grid of the env's interval.
+    /// The tick.
     pub tick: u64,
     /// Shards not swept for this tick yet; never empty in an env that is swept for it now, even if it has no services.
     pub due: Vec<ShardNo>,
@@ -109,17 +118,20 @@ pub struct Round {
     pub shards: Vec<ShardSummary>,
 }
 
-/// Says what is to be swept at `moment`. Reads cheaply: a shard that came up a moment ago is swept from the next tick on.
+/// Says what is to be swept. Reads cheaply: a shard that came up a moment ago is swept from the next tick on.
 ///
 /// # Errors
 /// If the store cannot be reached.
-pub async fn round(env: &Env, moment: Moment) -> Result<Round, StoreError> {
+pub async fn round(env: &Env, when: When) -> Result<Round, StoreError> {
     let store = store(env);
     let settings = store.settings().await?.1;
     if settings.mode == Mode::Off {
         return Ok(Round { settings, tick: 0, due: Vec::new(), shards: Vec::new() });
     }
-    let tick = moment.tick(settings.every);
+    let tick = match when {
+        When::Grid(moment) => moment.tick(settings.every),
+        When::Tick(tick) => tick,
+    };
     let shards = store.shards_as_last_heard().await?;
     let is_due = |shard: &&ShardSummary| shard.tick.is_none_or(|swept| swept < tick);
     let mut due: Vec<ShardNo> = shards.iter().filter(is_due).map(|shard| shard.shard).collect();

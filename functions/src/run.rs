@@ -1,0 +1,66 @@
+//! The loop of a function: an event in, one verb, a line in the log, and nothing left running.
+
+use std::panic::AssertUnwindSafe;
+use std::time::{Duration, SystemTime};
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
+use serde_json::Value;
+use tokio::time::Instant;
+
+use crate::function::Setup;
+use crate::{Call, Failure, Function, Role, log};
+
+/// Kept of a call's time for its end: rings, the ledger, and goodbyes.
+const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
+
+/// What a function does with an event. It answers what Lambda is told.
+pub type Verb = for<'a> fn(&'a Function, Call, Value) -> BoxFuture<'a, Result<Value, Failure>>;
+
+/// Runs a function until Lambda ends it. What is wrong with its environment is told by every call, not by a crash: a
+/// process that cannot start tells nobody why.
+///
+/// # Errors
+/// If Lambda's own interface cannot be used.
+pub async fn run(role: Role, verb: Verb) -> Result<(), Error> {
+    log::start();
+    let setup = Setup::new(role).await;
+    let setup = &setup;
+    let handler = service_fn(move |event: LambdaEvent<Value>| async move {
+        let began = Instant::now();
+        let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let call = Call::within(left.saturating_sub(KEPT_FOR_THE_END));
+        let done = one(setup.as_ref(), call, verb, event.payload, began).await;
+        done.map_err(|failure| {
+            failure.log();
+            Diagnostic::from(failure)
+        })
+    });
+    lambda_runtime::run(handler).await
+}
+
+async fn one(
+    setup: Result<&Setup, &Failure>,
+    call: Call,
+    verb: Verb,
+    event: Value,
+    began: Instant,
+) -> Result<Value, Failure> {
+    let setup = setup.map_err(Failure::again)?;
+    let Some(function) = setup.open().await? else {
+        tracing::info!(
+            "the table is empty: there is nothing to look after until the API is asked for something"
+        );
+        return Ok(Value::Null);
+    };
+    // A panic ends this call, never the process: others of the same process go on.
+    let work = AssertUnwindSafe(verb(function, call, event)).catch_unwind();
+    let done = match tokio::time::timeout(call.left(), work).await {
+        Ok(Ok(done)) => done,
+        Ok(Err(_)) => Err(Failure::Fault("it panicked; the lines before say where".to_owned())),
+        Err(_) => Err(Failure::OutOfTime),
+    };
+    function.end_call(began).await;
+    done
+}
