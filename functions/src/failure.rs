@@ -70,6 +70,7 @@ impl Failure {
             Failure::Table(OpenError::NewerSchema { .. }) => "NewerSchema",
             Failure::Table(OpenError::HalfImported { .. }) => "HalfImported",
             Failure::Table(_) => "TableUnusable",
+            Failure::Store(StoreError::NewerSchema { .. }) => "NewerSchema",
             Failure::Store(StoreError::Unavailable { .. }) => "StoreUnavailable",
             Failure::Store(_) => "StoreRefused",
             Failure::SweepHeld { .. } => "SweepHeld",

@@ -227,7 +227,7 @@ impl From<StoreError> for Problem {
                     .because(cause)
             }
             StoreError::EnvFull { .. } => Problem::conflict(cause, "put the service into another env"),
-            StoreError::Refused { .. } | StoreError::BadItem { .. } => {
+            StoreError::Refused { .. } | StoreError::BadItem { .. } | StoreError::NewerSchema { .. } => {
                 let hint = "the log of the server says more; please report it if it stays";
                 Problem::new(Kind::Internal, "the store could not be used for this", hint).because(cause)
             }

@@ -33,6 +33,17 @@ pub enum StoreError {
         /// What is wrong with it.
         because: String,
     },
+    /// A newer program has raised the table's schema since this one opened it: what it would not understand, it must not
+    /// act upon.
+    #[error(
+        "the table has schema {theirs} by now, and this program knows schema {ours}; use a newer Lamplighter"
+    )]
+    NewerSchema {
+        /// The table's schema.
+        theirs: u64,
+        /// The newest schema known here.
+        ours: u64,
+    },
     /// Every shard is full.
     #[error("the env is full: {limit} services in one env are the most; use another env")]
     EnvFull {
@@ -47,7 +58,10 @@ impl StoreError {
     pub fn is_passing(&self) -> bool {
         match self {
             StoreError::Unavailable { .. } | StoreError::Full => true,
-            StoreError::Refused { .. } | StoreError::BadItem { .. } | StoreError::EnvFull { .. } => false,
+            StoreError::Refused { .. }
+            | StoreError::BadItem { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::EnvFull { .. } => false,
         }
     }
 }

@@ -74,19 +74,19 @@ impl Key {
     }
 
     pub(crate) fn schema() -> Self {
-        Self::new("META", "SCHEMA")
+        Self::new(META, "SCHEMA")
     }
 
     pub(crate) fn settings() -> Self {
-        Self::new("META", "SETTINGS")
+        Self::new(META, "SETTINGS")
     }
 
     pub(crate) fn blindness() -> Self {
-        Self::new("META", "BLINDNESS")
+        Self::new(META, "BLINDNESS")
     }
 
     pub(crate) fn importing() -> Self {
-        Self::new("META", "IMPORTING")
+        Self::new(META, "IMPORTING")
     }
 
     pub(crate) fn shard(shard: ShardNo) -> Self {
@@ -151,6 +151,7 @@ impl Key {
     }
 }
 
+pub(crate) const META: &str = "META";
 pub(crate) const SHARDS: &str = "SHARDS";
 pub(crate) const STEPS: &str = "STEPS";
 pub(crate) const STRAYS: &str = "STRAYS";

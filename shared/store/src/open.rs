@@ -71,9 +71,15 @@ impl Store {
             #[cfg(feature = "embedded")]
             None,
         );
-        match store.schema(table).await? {
-            None => Err(OpenError::Empty { place: table.to_owned() }),
-            Some(schema) => store.accept(table, &schema).await.map(|()| store),
+        store.accept_adopted(table).await?;
+        Ok(store)
+    }
+
+    /// Checks that the table is ours already.
+    pub(crate) async fn accept_adopted(&self, place: &str) -> Result<(), OpenError> {
+        match self.schema(place).await? {
+            None => Err(OpenError::Empty { place: place.to_owned() }),
+            Some(schema) => self.accept(place, &schema).await,
         }
     }
 

@@ -6,18 +6,31 @@ use lamplighter_core::settings::Settings;
 
 use crate::commit::{Commit, Fence};
 use crate::condition::{Condition, Wording};
-use crate::item::{COMMIT, Key, body, count, item, number, required, string, text, value};
+use crate::item::{COMMIT, Key, META, body, count, item, number, required, sort_key, string, text, value};
+use crate::open::SCHEMA;
 use crate::wire::{Freshness, Part, Transacted, Written};
 use crate::{Store, StoreError};
+
+/// Pages of what holds for the whole env: four items, of which only the settings can be large.
+const META_PAGES: usize = 2;
 
 impl Store {
     /// The env's settings with their version; the defaults with version 0 if nobody has set any.
     ///
+    /// Every verb begins with them, so the table's schema is looked at in the same read, at the same price: a function
+    /// that was warm when a newer one was deployed beside it does nothing more once that has raised the schema.
+    ///
     /// # Errors
-    /// If the table does not answer, or the item is not readable.
+    /// If the table does not answer, has a newer schema by now, or the item is not readable.
     pub async fn settings(&self) -> Result<(u64, Settings), StoreError> {
-        match self.get(&Key::settings(), Freshness::Eventual).await? {
-            Some(stored) => Ok((count(&stored, "version"), required(&stored, "settings")?)),
+        let about_the_env = self.query_all(META, Freshness::Eventual, META_PAGES).await?;
+        let one = |key: &Key| about_the_env.iter().find(|item| sort_key(item) == key.sk);
+        let theirs = one(&Key::schema()).map_or(SCHEMA, |schema| count(schema, "schema"));
+        if theirs > SCHEMA {
+            return Err(StoreError::NewerSchema { theirs, ours: SCHEMA });
+        }
+        match one(&Key::settings()) {
+            Some(stored) => Ok((count(stored, "version"), required(stored, "settings")?)),
             None => Ok((0, Settings::default())),
         }
     }

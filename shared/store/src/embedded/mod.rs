@@ -108,6 +108,16 @@ impl Store {
         Ok(store)
     }
 
+    /// Opens the database in memory `bytes` as [`Store::open_adopted`] opens a table.
+    ///
+    /// # Errors
+    /// As for that.
+    pub async fn open_memory_adopted(bytes: &MemoryBytes, env: &EnvName) -> Result<Store, OpenError> {
+        let store = Store::on_bytes(bytes, env, None).await?;
+        store.accept_adopted("memory").await?;
+        Ok(store)
+    }
+
     async fn on_bytes(
         bytes: &MemoryBytes,
         env: &EnvName,
