@@ -136,6 +136,11 @@ impl Drop for Line {
         else {
             return;
         };
+        // Nobody else uses the connection and nobody keeps it: dropping it closes the channel with everything else, and
+        // leaves no task behind that a stalled host could keep.
+        if session.as_ref().is_some_and(|session| Arc::strong_count(session) == 1) {
+            return;
+        }
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
         // The seat is free again once the close is on its way: a host that is not told would run out of sessions.
         runtime.spawn(async move {
