@@ -18,6 +18,8 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 
+use crate::alive::Life;
+
 /// Bytes a host may send until the login is done: banners, two key exchanges and their padding fit many times over.
 const LOGIN_GRANT_BYTES: u64 = 256 * 1024;
 /// Bytes a host may send for one command: the output that is kept, a window in flight, and the packets around them.
@@ -47,15 +49,15 @@ struct Shared {
 }
 
 impl Leash {
-    /// Puts `stream` on a leash.
-    pub(crate) fn tie(stream: TcpStream) -> (Leash, Leashed) {
+    /// Puts `stream` on a leash. `life` ends with the stream, which the library's task drops when it ends.
+    pub(crate) fn tie(stream: TcpStream, life: Life) -> (Leash, Leashed) {
         let shared = Arc::new(Shared {
             is_cut: AtomicBool::new(false),
             granted_bytes: AtomicU64::new(LOGIN_GRANT_BYTES),
             reader: AtomicWaker::new(),
             writer: AtomicWaker::new(),
         });
-        (Leash(Arc::clone(&shared)), Leashed { stream, shared, ahead: Vec::new(), taken: 0 })
+        (Leash(Arc::clone(&shared)), Leashed { stream, shared, ahead: Vec::new(), taken: 0, _life: life })
     }
 
     /// Lets the host send what one more command may bring.
@@ -80,6 +82,8 @@ pub(crate) struct Leashed {
     /// Bytes that were read and not asked for yet, from `taken` on.
     ahead: Vec<u8>,
     taken: usize,
+    /// Last, so that the socket is closed before nobody counts it any more.
+    _life: Life,
 }
 
 impl Leashed {
@@ -179,12 +183,13 @@ mod tests {
     use tokio::net::TcpListener;
 
     use super::*;
+    use crate::alive::Alive;
 
     async fn tied() -> (TcpStream, Leash, Leashed) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let near = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let (far, _) = listener.accept().await.unwrap();
-        let (leash, leashed) = Leash::tie(near);
+        let (leash, leashed) = Leash::tie(near, Alive::default().begin());
         (far, leash, leashed)
     }
 

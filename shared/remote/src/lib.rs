@@ -5,6 +5,7 @@
 //! A look never fails: whatever goes wrong is itself something that was seen.
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod alive;
 mod credential;
 mod deadline;
 mod known_hosts;
@@ -37,6 +38,7 @@ use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, U
 pub use update::time_for;
 
 use credential::Credentials;
+use deadline::Deadline;
 use look::Care;
 use network::Network;
 use pool::Connections;
@@ -196,6 +198,22 @@ impl Remote {
     /// Ends every connection in good order, and keeps none from now on.
     pub async fn close(&self) {
         self.0.connections.close().await;
+    }
+
+    /// Waits until every SSH connection that this `Remote` ever made has ended, at most for `limit`, and says how many had
+    /// not. For homes that sleep between sweeps: what is still going on when such a process is put to sleep goes on in
+    /// the middle of a later sweep.
+    ///
+    /// With [`Pool::None`] a connection is cut when the look or command that made it ends or is dropped, at whatever stage
+    /// it is, whether the host answers or not; so this waits for our own tasks to notice, never for a host. Connections that
+    /// are kept count as well: with [`Pool::Keep`], call [`Remote::close`] first.
+    ///
+    /// The connection of an HTTP check is dropped with its look, and is given a turn here to notice it. A name that takes
+    /// long to resolve is not waited for: what asks for it is a thread that touches no host.
+    pub async fn settled(&self, limit: Duration) -> usize {
+        let deadline = Deadline::after(limit);
+        tokio::task::yield_now().await;
+        self.0.connections.alive.none_left(deadline).await
     }
 
     /// How many live connections are kept.

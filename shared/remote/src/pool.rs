@@ -13,6 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use crate::Pool;
+use crate::alive::Alive;
 use crate::credential::Credentials;
 use crate::deadline::Deadline;
 use crate::ssh::{Configs, Line, Session};
@@ -38,6 +39,8 @@ pub(crate) struct Connections {
     /// One for each connection that may be kept.
     places: Arc<Semaphore>,
     began: Instant,
+    /// Every connection, kept or not.
+    pub(crate) alive: Alive,
     pub(crate) trusts: TrustBook,
     pub(crate) credentials: Credentials,
     pub(crate) configs: Configs,
@@ -98,6 +101,7 @@ impl Connections {
             slots: Mutex::default(),
             places: Arc::new(Semaphore::new(most.min(Semaphore::MAX_PERMITS))),
             began: Instant::now(),
+            alive: Alive::default(),
             trusts,
             credentials,
             configs: Configs::default(),
@@ -227,7 +231,7 @@ impl Connections {
         let key = self.credentials.load(&to.key)?;
         let config = self.configs.asking_for(trust.algorithms());
         // Boxed: a handshake's state is large, and most looks have none.
-        Box::pin(Session::open(&to.address, &to.user, key, trust, config, deadline)).await
+        Box::pin(Session::open(&to.address, &to.user, key, trust, config, &self.alive, deadline)).await
     }
 
     fn slot(&self, to: &Destination) -> Arc<Slot> {

@@ -33,8 +33,9 @@ pub async fn host_key(
     address: &HostAddress,
     limit: Duration,
 ) -> Result<ShownHostKey, Fault<UnreachableKind>> {
-    let config = remote.0.connections.configs.asking_for(HOST_KEY_ALGORITHMS.to_vec());
-    let key = Box::pin(ssh::shown_key(address, config, Deadline::after(limit))).await?;
+    let connections = &remote.0.connections;
+    let config = connections.configs.asking_for(HOST_KEY_ALGORITHMS.to_vec());
+    let key = Box::pin(ssh::shown_key(address, config, &connections.alive, Deadline::after(limit))).await?;
     let fingerprint = key.fingerprint(HashAlg::Sha256).to_string();
     let line = PublicKey::new(key, "").to_openssh();
     let line = line

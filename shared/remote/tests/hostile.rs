@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use lamplighter_core::Moment;
 use lamplighter_core::sight::{Look, Sight, UnreachableKind};
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_remote::{Remote, RemoteConfig};
+use lamplighter_remote::{Pool, Remote, RemoteConfig};
 use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
@@ -83,6 +83,21 @@ fn kind(look: &Look) -> UnreachableKind {
     }
 }
 
+/// A host that accepts, says `greeting` and nothing more, as a thread of its own: the runtime has only our tasks.
+fn silent_host(greeting: &'static [u8]) -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            std::io::Write::write_all(&mut stream, greeting).unwrap();
+            open.push(stream);
+        }
+    });
+    port
+}
+
 /// An SSH packet without encryption.
 fn packet(payload: &[u8]) -> Vec<u8> {
     let padding = 8 + (8 - (5 + payload.len() + 8) % 8) % 8;
@@ -139,4 +154,30 @@ async fn a_look_that_is_dropped_in_the_key_exchange_hangs_up() {
     let look = remote.look(&spec, Moment::EPOCH, Duration::from_secs(60));
     assert!(tokio::time::timeout(Duration::from_millis(300), look).await.is_err());
     assert!(tokio::time::timeout(Duration::from_secs(5), hung_up.recv()).await.is_ok());
+}
+
+#[tokio::test]
+async fn a_silent_host_is_cut_and_nothing_of_its_look_lives_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let remote = Remote::new(RemoteConfig { pool: Pool::None, ..RemoteConfig::new(dir.path()) }).unwrap();
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let limit = Duration::from_secs(5);
+    // Silent from the start; in the key exchange, where the library's task has begun; and towards an HTTP check.
+    for greeting in [b"".as_slice(), b"SSH-2.0-x\r\n"] {
+        let spec = spec(dir.path(), silent_host(greeting));
+        let looks = futures_util::future::join_all((0..8).map(|_| remote.look(&spec, Moment::EPOCH, limit)));
+        for look in looks.await {
+            assert_eq!(kind(&look), UnreachableKind::TimedOut);
+        }
+        let began = Instant::now();
+        assert_eq!(remote.settled(limit).await, 0);
+        assert!(began.elapsed() < limit / 4, "the host was waited for: {:?}", began.elapsed());
+        assert_eq!(alive(), 0);
+    }
+    let mut spec = spec(dir.path(), 22);
+    let url = format!("http://127.0.0.1:{}/", silent_host(b""));
+    spec.check = serde_json::from_value(json!({"http": url})).unwrap();
+    spec.policy.http_limit = CONNECT_LIMIT;
+    assert!(matches!(remote.look(&spec, Moment::EPOCH, limit).await.sight, Sight::Down(_)));
+    assert_eq!((remote.settled(limit).await, alive()), (0, 0));
 }

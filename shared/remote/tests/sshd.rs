@@ -17,6 +17,8 @@ use lamplighter_remote::{Pool, Remote, RemoteConfig, RestartOrder, survey};
 use serde_json::json;
 
 const LIMIT: Duration = Duration::from_secs(20);
+/// What may be left of looks is waited for so long at most.
+const SETTLE_LIMIT: Duration = Duration::from_secs(5);
 
 async fn look(remote: &Remote, spec: &ServiceSpec) -> Look {
     remote.look(spec, Moment::EPOCH, LIMIT).await
@@ -312,6 +314,31 @@ async fn a_full_pool_keeps_what_it_has_until_nobody_has_used_it_for_long() {
         assert_eq!(remote.connections(), 1);
     }
     assert_eq!((logins(&one), logins(&two)), (1, 4));
+}
+
+#[tokio::test]
+async fn nothing_is_left_of_looks_that_keep_no_connection() {
+    let Some(host) = Host::start() else { return };
+    let config = RemoteConfig { pool: Pool::None, ..RemoteConfig::new(host.path("")) };
+    let remote = Remote::new(config).unwrap();
+    let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    let hanging = json!({"check": {"command": "sleep 20"}, "policy": {"command_limit": "300ms"}});
+    let flooding = json!({"check": {"command": "yes"}});
+    let silent = json!({"check": {"command": host.falling_silent()}, "policy": {"command_limit": "300ms"}});
+    for changes in [json!({}), hanging, flooding, silent] {
+        let spec = host.spec(changes);
+        look(&remote, &spec).await;
+        let began = Instant::now();
+        assert_eq!(remote.settled(SETTLE_LIMIT).await, 0);
+        assert!(began.elapsed() < SETTLE_LIMIT / 4, "{spec:?} was waited for: {:?}", began.elapsed());
+        assert_eq!(alive(), 0, "{spec:?}");
+    }
+    // What is kept counts, until it is closed.
+    let keeping = host.remote();
+    assert_eq!(look(&keeping, &host.spec(json!({}))).await.sight, Sight::Up);
+    assert_eq!(keeping.settled(Duration::from_millis(10)).await, 1);
+    keeping.close().await;
+    assert_eq!((keeping.settled(SETTLE_LIMIT).await, alive()), (0, 0));
 }
 
 #[tokio::test]

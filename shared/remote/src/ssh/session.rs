@@ -17,6 +17,7 @@ use super::connect::connect;
 use super::fault_of;
 use super::gate::{Gate, GateError};
 use super::line::Line;
+use crate::alive::Alive;
 use crate::deadline::Deadline;
 use crate::leash::Leash;
 use crate::trust::Trust;
@@ -63,10 +64,11 @@ impl Session {
         key: PrivateKeyWithHashAlg,
         trust: Arc<Trust>,
         config: Arc<client::Config>,
+        alive: &Alive,
         deadline: Deadline,
     ) -> Result<Session, Fault<UnreachableKind>> {
         let stream = connect(address, deadline).await?;
-        let (leash, stream) = Leash::tie(stream);
+        let (leash, stream) = Leash::tie(stream, alive.begin());
         let late = |what: &str| Fault::new(UnreachableKind::TimedOut, what);
         let greeting = client::connect_stream(config, stream, Gate::Trusting(trust));
         let mut handle = match deadline.bound(greeting).await {
@@ -143,9 +145,10 @@ impl Session {
 pub(crate) async fn shown_key(
     address: &HostAddress,
     config: Arc<client::Config>,
+    alive: &Alive,
     deadline: Deadline,
 ) -> Result<KeyData, Fault<UnreachableKind>> {
-    let (_leash, stream) = Leash::tie(connect(address, deadline).await?);
+    let (_leash, stream) = Leash::tie(connect(address, deadline).await?, alive.begin());
     match deadline.bound(client::connect_stream(config, stream, Gate::Asking)).await {
         Ok(Err(GateError::Shown(key))) => Ok(key),
         Ok(Err(error)) => Err(error.into_fault()),

@@ -141,6 +141,11 @@ impl Host {
         }
     }
 
+    /// A command that stops the server's process of every connection, which then is open and silent.
+    pub(crate) fn falling_silent(&self) -> String {
+        format!("pkill -STOP -P {}; sleep 20", self.sshd.id())
+    }
+
     /// Ends every connection, as a reboot would, and goes on answering.
     pub(crate) fn drop_connections(&self) {
         let children =
