@@ -244,6 +244,7 @@ async fn open_env(config: &Config, post: &Post, env: EnvConfig, now: Moment) -> 
         base_dir: config.data.clone(),
         pool: Pool::Keep { most: env.fleet.as_ref().map_or(0, Vec::len).max(KEPT_CONNECTIONS) },
         allowed_networks: config.allowed_networks.clone(),
+        vault: None,
     })
     .map_err(|error| failed(&error))?;
     let running = Env::new(EnvParts {

@@ -35,6 +35,7 @@ use lamplighter_core::sight::{Look, ProcessId, RestartOutcome};
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, UpdateStep, Wanted, Way};
 
+pub use credential::Vault;
 pub use update::time_for;
 
 use credential::Credentials;
@@ -58,16 +59,19 @@ pub struct RemoteConfig {
     pub pool: Pool,
     /// Networks that checks may reach although they are private or this machine's own: the operator's explicit list.
     pub allowed_networks: Vec<Network>,
+    /// Where keys lie that are written as `ssm:/PARAMETER`; without it they cannot be used.
+    pub vault: Option<Vault>,
 }
 
 impl RemoteConfig {
-    /// Keys relative to `base_dir`, connections kept, no private network allowed.
+    /// Keys relative to `base_dir`, connections kept, no private network allowed, no vault.
     #[must_use]
     pub fn new(base_dir: impl Into<PathBuf>) -> Self {
         Self {
             base_dir: base_dir.into(),
             pool: Pool::Keep { most: DEFAULT_KEPT_CONNECTIONS },
             allowed_networks: Vec::new(),
+            vault: None,
         }
     }
 }
@@ -139,9 +143,9 @@ impl Remote {
     /// # Errors
     /// If the HTTP client cannot be built.
     pub fn new(config: RemoteConfig) -> Result<Remote, RemoteError> {
-        let RemoteConfig { base_dir, pool, allowed_networks } = config;
+        let RemoteConfig { base_dir, pool, allowed_networks, vault } = config;
         let trusts = TrustBook::new(base_dir.clone());
-        let connections = Connections::new(pool, trusts, Credentials::new(base_dir));
+        let connections = Connections::new(pool, trusts, Credentials::new(base_dir, vault));
         let web = Web::new(allowed_networks).map_err(RemoteError::Http)?;
         Ok(Remote(Arc::new(Inner { connections, web, unlimited: Unlimited::default() })))
     }

@@ -228,10 +228,21 @@ impl Connections {
         trust: Arc<Trust>,
         deadline: Deadline,
     ) -> Result<Session, Fault<UnreachableKind>> {
-        let key = self.credentials.load(&to.key)?;
+        let late = |_| {
+            Fault::new(
+                UnreachableKind::Key,
+                &format!("`{}` was not read in time", String::from(to.key.clone())),
+            )
+        };
+        let key = deadline.bound(self.credentials.load(&to.key)).await.map_err(late)??;
         let config = self.configs.asking_for(trust.algorithms());
         // Boxed: a handshake's state is large, and most looks have none.
-        Box::pin(Session::open(&to.address, &to.user, key, trust, config, &self.alive, deadline)).await
+        let opening = Session::open(&to.address, &to.user, key, trust, config, &self.alive, deadline);
+        let opened = Box::pin(opening).await;
+        if opened.as_ref().is_err_and(|fault| fault.kind == UnreachableKind::Auth) {
+            self.credentials.doubt(&to.key);
+        }
+        opened
     }
 
     fn slot(&self, to: &Destination) -> Arc<Slot> {

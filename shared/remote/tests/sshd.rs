@@ -5,6 +5,7 @@
 mod host;
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use host::Host;
@@ -13,8 +14,9 @@ use lamplighter_core::sight::{
 };
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_remote::{Pool, Remote, RemoteConfig, RestartOrder, survey};
+use lamplighter_remote::{Pool, Remote, RemoteConfig, RestartOrder, Vault, survey};
 use serde_json::json;
+use zeroize::Zeroizing;
 
 const LIMIT: Duration = Duration::from_secs(20);
 /// What may be left of looks is waited for so long at most.
@@ -188,6 +190,36 @@ async fn a_key_that_cannot_be_used_is_refused_with_the_mend() {
 }
 
 #[tokio::test]
+async fn a_key_that_was_replaced_in_the_vault_is_found_after_the_host_refused_the_old_one() {
+    let Some(host) = Host::start() else { return };
+    let text = |name: &str| std::fs::read_to_string(host.path(name)).unwrap();
+    let stored = Arc::new(Mutex::new(text("user_key")));
+    let vault = Vault::new({
+        let stored = Arc::clone(&stored);
+        move |name| {
+            assert_eq!(name, "/lamplighter/key");
+            let text = stored.lock().unwrap().clone();
+            async move { Ok(Zeroizing::new(text)) }
+        }
+    });
+    let config = RemoteConfig { vault: Some(vault), pool: Pool::None, ..RemoteConfig::new("/") };
+    let (remote, spec) = (Remote::new(config).unwrap(), host.spec(json!({"key": "ssm:/lamplighter/key"})));
+    assert_eq!(look(&remote, &spec).await.sight, Sight::Up);
+    stored.lock().unwrap().clone_from(&text("strange_key"));
+    std::fs::copy(host.path("strange_key.pub"), host.path("authorized_keys")).unwrap();
+    for _ in 0..2 {
+        // The key has just been read: a host that refuses it causes no read.
+        assert_eq!(unreachable(&look(&remote, &spec).await).0, UnreachableKind::Auth);
+    }
+    tokio::time::pause();
+    tokio::time::advance(Duration::from_secs(60)).await;
+    tokio::time::resume();
+    assert_eq!(unreachable(&look(&remote, &spec).await).0, UnreachableKind::Auth);
+    assert_eq!(look(&remote, &spec).await.sight, Sight::Up);
+    assert!(!format!("{remote:?}").contains("PrivateKey"));
+}
+
+#[tokio::test]
 async fn a_restart_is_made_once_under_the_whole_guard() {
     let Some(host) = Host::start() else { return };
     host.systemctl("failed", 3);
@@ -324,7 +356,9 @@ async fn nothing_is_left_of_looks_that_keep_no_connection() {
     let alive = || tokio::runtime::Handle::current().metrics().num_alive_tasks();
     let hanging = json!({"check": {"command": "sleep 20"}, "policy": {"command_limit": "300ms"}});
     let flooding = json!({"check": {"command": "yes"}});
-    let silent = json!({"check": {"command": host.falling_silent()}, "policy": {"command_limit": "300ms"}});
+    // The server's process of this very connection stops: it stays open, and nobody answers any more.
+    let silence = format!("pkill -STOP -P {}; sleep 20", host.read("pid"));
+    let silent = json!({"check": {"command": silence}, "policy": {"command_limit": "300ms"}});
     for changes in [json!({}), hanging, flooding, silent] {
         let spec = host.spec(changes);
         look(&remote, &spec).await;

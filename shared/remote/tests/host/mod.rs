@@ -62,6 +62,7 @@ impl Host {
         let host = Host { dir, sshd, port };
         host.systemctl("active", 0);
         host.write("run", "aaaa1111\n");
+        host.write("pid", &host.sshd.id().to_string());
         Some(host)
     }
 
@@ -139,11 +140,6 @@ impl Host {
             assert!(began.elapsed() < Duration::from_secs(10), "sshd never logged `{text}`:\n{}", self.log());
             std::thread::yield_now();
         }
-    }
-
-    /// A command that stops the server's process of every connection, which then is open and silent.
-    pub(crate) fn falling_silent(&self) -> String {
-        format!("pkill -STOP -P {}; sleep 20", self.sshd.id())
     }
 
     /// Ends every connection, as a reboot would, and goes on answering.
