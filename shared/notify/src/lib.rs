@@ -1,7 +1,7 @@
 //! Tells people: the wording of letters, and how they travel.
 //!
 //! A [`Notice`](lamplighter_core::notice::Notice) becomes a [`Letter`] by [`letter()`], or many become one by
-//! [`digest()`]; a [`Post`] takes it to a mail server or, where none is configured, to a folder of `.eml` files.
+//! [`digest()`]; a [`Post`] takes it to a mail server, to Amazon SES or, where neither is configured, to a folder of `.eml` files.
 //! Whether and when to write to whom was decided before: nothing here keeps state or reads a clock.
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
@@ -16,6 +16,7 @@ mod page;
 mod post;
 mod rollout;
 mod secret;
+mod ses;
 mod smtp;
 mod text;
 mod wording;
@@ -25,4 +26,5 @@ pub use folder::Folder;
 pub use letter::{Letter, Place, letter};
 pub use post::{BadPost, Post, SendError};
 pub use secret::Secret;
+pub use ses::Ses;
 pub use smtp::{SEND_LIMIT, Security, Smtp, SmtpSettings};

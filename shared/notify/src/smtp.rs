@@ -18,15 +18,13 @@ use lettre::transport::smtp::extension::ClientId;
 use crate::careful::CarefulStream;
 use crate::letter::Letter;
 use crate::mail;
-use crate::post::{BadPost, SendError};
+use crate::post::{BadPost, MAX_REPLY_CHARS, SendError, sender, story_of};
 use crate::secret::Secret;
 
 /// The whole of one delivery, from the name's look-up to the server's last word.
 pub const SEND_LIMIT: Duration = Duration::from_secs(30);
 /// The goodbye after a letter was accepted or not: politeness must not turn a delivery into a time-out.
 const QUIT_LIMIT: Duration = Duration::from_secs(1);
-/// Most characters kept of what a server said.
-const MAX_REPLY_CHARS: usize = 300;
 /// Largest certificate file read: a whole system's bundle is a quarter of it.
 const MAX_CA_BYTES: u64 = 1 << 20;
 
@@ -101,9 +99,7 @@ impl Smtp {
                 "a login needs both `user` and `password`; give both or neither",
             ));
         }
-        let from = mail::address(&settings.from).map_err(|error| {
-            BadPost::new("from", format!("`{}` cannot send mail: {error}", settings.from))
-        })?;
+        let from = sender(&settings.from)?;
         let tls = match settings.security {
             Security::Tls | Security::StartTls => Some(tls(&settings)?),
             Security::Plain if !is_this_machine(&settings.host) => {
@@ -257,17 +253,7 @@ impl Smtp {
 
     /// One line about a failure. A server may say anything, even our password.
     fn sentence(&self, doing: &str, error: &SmtpError) -> String {
-        let mut said = String::new();
-        let mut cause: Option<&dyn std::error::Error> = Some(error);
-        while let Some(error) = cause {
-            let words = error.to_string();
-            // Many errors repeat their cause's words.
-            if !said.contains(&words) {
-                said = if said.is_empty() { words } else { format!("{said}: {words}") };
-            }
-            cause = error.source();
-        }
-        let said = one_line(&self.without_password(&said), MAX_REPLY_CHARS);
+        let said = one_line(&self.without_password(&story_of(error)), MAX_REPLY_CHARS);
         format!("mail server `{}:{}`: {doing}: {said}", self.settings.host, self.settings.port)
     }
 
