@@ -10,6 +10,7 @@ use aws_sdk_dynamodb::types::{
 };
 use aws_smithy_types::retry::RetryConfig;
 use aws_smithy_types::timeout::TimeoutConfig;
+use aws_types::SdkConfig;
 use lamplighter_core::{EnvName, Moment};
 
 use crate::condition::{Condition, Wording};
@@ -28,11 +29,13 @@ pub const AWS_OPERATION_LIMIT: Duration = Duration::from_secs(5);
 /// Tries of one call, the first included. Every write here may be doubled without harm.
 const AWS_TRIES: u32 = 3;
 
-/// The client for a table on AWS, from the account's configuration, with this crate's deadlines and retries.
+/// The client for a table on AWS, from the account's configuration, with this crate's deadlines and retries. It is made
+/// of the one type that all of AWS's clients share, so that only this crate knows the table's own.
 #[must_use]
-pub fn aws_client(account: aws_sdk_dynamodb::config::Builder) -> Client {
+pub fn aws_client(account: &SdkConfig) -> Client {
     let limits = TimeoutConfig::builder().operation_timeout(AWS_OPERATION_LIMIT).build();
     let retries = RetryConfig::standard().with_max_attempts(AWS_TRIES);
+    let account = aws_sdk_dynamodb::config::Builder::from(account);
     Client::from_conf(account.timeout_config(limits).retry_config(retries).build())
 }
 

@@ -5,7 +5,7 @@
 
 pub(crate) mod rollouts;
 
-use aws_sdk_dynamodb::config::{BehaviorVersion, Region};
+use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
 use lamplighter_core::decision::{AuditEntry, Decision, Effect, LiveEvent, LiveStatus, Step};
 use lamplighter_core::notice::{Notice, NoticeKind};
 use lamplighter_core::spec::ServiceSpec;
@@ -36,12 +36,14 @@ pub(crate) async fn table() -> Store {
     static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
     let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
     let table = format!("lamplighter-test-{}-{number}", std::process::id());
-    let config = aws_sdk_dynamodb::Config::builder()
+    let credentials = Credentials::new("test", "test", None, None, "any will do");
+    let account = aws_types::SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::from_static("us-east-1"))
-        .allow_no_auth()
-        .endpoint_url(endpoint);
-    let client = lamplighter_store::aws_client(config);
+        .credentials_provider(SharedCredentialsProvider::new(credentials))
+        .endpoint_url(endpoint)
+        .build();
+    let client = lamplighter_store::aws_client(&account);
     Store::create_table(&client, &table).await.unwrap();
     Store::open(client, &table, &env(), at(0)).await.unwrap()
 }
