@@ -1,4 +1,4 @@
-//! What every table must do, embedded or on AWS: set `LAMPLIGHTER_TEST_ENDPOINT` to hold another one to it.
+//! What every table must do, embedded or on AWS: set `LAMPLIGHTER_DYNAMODB_ENDPOINT` to hold another one to it.
 
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 

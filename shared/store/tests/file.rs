@@ -201,7 +201,7 @@ async fn a_damaged_or_foreign_export_writes_nothing() {
 
 #[tokio::test]
 async fn what_is_past_its_time_is_swept_away() {
-    let store = table().await;
+    let store = Store::open_memory(&env(), at(0), None).await.unwrap();
     let placed = add(&store, "vps-001").await;
     store.record(vec![audit(&placed, "hold", "maintenance", at(0))]).await.unwrap();
     store.begin_request("key", "body", at(0)).await.unwrap();

@@ -1,20 +1,27 @@
-//! A small fleet, and a table to keep it in: the embedded engine's, or that of `LAMPLIGHTER_TEST_ENDPOINT`.
+//! A small fleet, and a table to keep it in: the embedded engine's, or one at `LAMPLIGHTER_DYNAMODB_ENDPOINT`.
 
 #![allow(dead_code, reason = "every suite uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 pub(crate) mod rollouts;
 
+use std::ops::Deref;
+use std::time::Duration;
+
+use aws_sdk_dynamodb::client::Waiters as _;
 use aws_sdk_dynamodb::config::{BehaviorVersion, Credentials, Region, SharedCredentialsProvider};
+use aws_types::SdkConfig;
 use lamplighter_core::decision::{AuditEntry, Decision, Effect, LiveEvent, LiveStatus, Step};
 use lamplighter_core::notice::{Notice, NoticeKind};
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::watch::{AskedBy, Attempt, Status};
 use lamplighter_core::{EnvName, Moment, ServiceId};
 use lamplighter_store::embedded::MemoryBytes;
-use lamplighter_store::{Claim, Expected, Lease, LeaseName, Placed, ShardLease, ShardNo, Store};
+use lamplighter_store::{Claim, Expected, Lease, LeaseName, Placed, ShardLease, ShardNo, Store, aws_client};
 
 pub(crate) const OWNER: &str = "life-of-this-process";
+/// Longest wait until a new table can be used: some seconds on AWS, none elsewhere.
+const TABLE_WAIT: Duration = Duration::from_secs(60);
 
 pub(crate) fn at(seconds: i64) -> Moment {
     Moment::from_millis(1_767_321_000_000 + seconds * 1_000)
@@ -28,24 +35,63 @@ pub(crate) fn id(name: &str) -> ServiceId {
     name.parse().unwrap()
 }
 
+/// Names the endpoint of DynamoDB's API, AWS's or another's, that is held to what every table must do.
+const ENDPOINT: &str = "LAMPLIGHTER_DYNAMODB_ENDPOINT";
+
+/// A new, empty table, opened: the embedded engine's, or one at the endpoint, which is deleted in the end.
+pub(crate) struct Table {
+    store: Store,
+    elsewhere: Option<(SdkConfig, String)>,
+}
+
+impl Deref for Table {
+    type Target = Store;
+
+    fn deref(&self) -> &Store {
+        &self.store
+    }
+}
+
+impl Drop for Table {
+    fn drop(&mut self) {
+        let Some((account, table)) = self.elsewhere.take() else { return };
+        // The test's own runtime stands still while this waits, and with it the connections that are kept there.
+        let deleted = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                aws_client(&account).delete_table().table_name(table).send().await.unwrap();
+            });
+        });
+        // A test that fails already must not panic again on its way out.
+        let _ = deleted.join();
+    }
+}
+
 /// A new, empty table.
-pub(crate) async fn table() -> Store {
-    let Ok(endpoint) = std::env::var("LAMPLIGHTER_TEST_ENDPOINT") else {
-        return Store::open_memory(&env(), at(0), None).await.unwrap();
+pub(crate) async fn table() -> Table {
+    let Ok(endpoint) = std::env::var(ENDPOINT) else {
+        return Table { store: Store::open_memory(&env(), at(0), None).await.unwrap(), elsewhere: None };
     };
-    static NEXT: std::sync::atomic::AtomicU32 = std::sync::atomic::AtomicU32::new(0);
-    let number = NEXT.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-    let table = format!("lamplighter-test-{}-{number}", std::process::id());
-    let credentials = Credentials::new("test", "test", None, None, "any will do");
-    let account = aws_types::SdkConfig::builder()
+    let (account, table) = (account(&endpoint), format!("lamplighter-test-{:016x}", rand::random::<u64>()));
+    let client = aws_client(&account);
+    Store::create_table(&client, &table).await.unwrap();
+    client.wait_until_table_exists().table_name(&table).wait(TABLE_WAIT).await.unwrap();
+    let store = Store::open(client, &table, &env(), at(0)).await.unwrap();
+    Table { store, elsewhere: Some((account, table)) }
+}
+
+/// The account of the environment, or any: an emulator asks for a signature, and not whose it is.
+fn account(endpoint: &str) -> SdkConfig {
+    let or = |name: &str, fallback: &str| std::env::var(name).unwrap_or_else(|_| fallback.to_owned());
+    let (id, secret) = (or("AWS_ACCESS_KEY_ID", "test"), or("AWS_SECRET_ACCESS_KEY", "test"));
+    let session = std::env::var("AWS_SESSION_TOKEN").ok();
+    let credentials = Credentials::new(id, secret, session, None, "the environment");
+    SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
-        .region(Region::from_static("us-east-1"))
+        .region(Region::new(or("AWS_REGION", "us-east-1")))
         .credentials_provider(SharedCredentialsProvider::new(credentials))
         .endpoint_url(endpoint)
-        .build();
-    let client = lamplighter_store::aws_client(&account);
-    Store::create_table(&client, &table).await.unwrap();
-    Store::open(client, &table, &env(), at(0)).await.unwrap()
+        .build()
 }
 
 /// Two stores over one table, as two processes have.
