@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::batch::PUT_AT_ONCE;
+use crate::batch::{PUT_AT_ONCE, PUT_BYTES_AT_ONCE};
 use crate::condition::Wording;
 use crate::error::failure;
 use crate::item::{Item, Key, PK, SK, millis, string};
@@ -128,7 +128,7 @@ impl Store {
 
         from.seek(SeekFrom::Start(0))?;
         let mut lines = Lines::new(from);
-        let mut batch = Vec::with_capacity(PUT_AT_ONCE);
+        let (mut batch, mut bytes) = (Vec::with_capacity(PUT_AT_ONCE), 0);
         lines.next()?;
         for _ in 0..promised.items {
             let Some(line) = lines.next()? else { break };
@@ -137,9 +137,11 @@ impl Store {
                 != Key::schema()
             {
                 batch.push(without_lease(item));
+                bytes += line.len();
             }
-            if batch.len() == PUT_AT_ONCE {
+            if batch.len() == PUT_AT_ONCE || bytes >= PUT_BYTES_AT_ONCE {
                 self.put_batch(std::mem::take(&mut batch)).await?;
+                bytes = 0;
             }
         }
         if !batch.is_empty() {

@@ -175,10 +175,31 @@ async fn a_half_import_is_never_opened() {
     let bytes = MemoryBytes::new().unwrap();
     let once = Arc::new(Once::default());
     let new = Store::open_memory_on(&bytes, &env(), at(0), Some(once.clone())).await.unwrap();
-    once.set("BatchWriteItem", When::After, Injected::Throttle);
-    assert!(new.import(&mut export, at(0)).await.is_err());
+    once.set("BatchWriteItem", When::After, Injected::Hang);
+    let dies = new.import(&mut export, at(0));
+    assert!(tokio::time::timeout(Duration::from_millis(10), dies).await.is_err());
     let opened = Store::open_memory_on(&bytes, &env(), at(0), None).await;
     assert!(matches!(opened, Err(OpenError::HalfImported { .. })), "{opened:?}");
+}
+
+#[tokio::test]
+async fn an_import_waits_for_a_table_that_is_throttling() {
+    let (store, _, _) = faulty().await;
+    for number in 0..40 {
+        add(&store, &format!("vps-{number:03}")).await;
+    }
+    let mut export = std::io::Cursor::new(Vec::new());
+    let exported = store.export(export.get_mut()).await.unwrap();
+    for (when, injected) in [
+        (When::Before, Injected::Throttle),
+        (When::After, Injected::ServerError),
+        (When::After, Injected::TimedOut),
+    ] {
+        let (new, once, _) = faulty().await;
+        once.set("BatchWriteItem", when, injected);
+        assert_eq!(new.import(&mut export, at(0)).await.unwrap(), exported);
+        assert_eq!(load(&new, "vps-039").await, load(&store, "vps-039").await);
+    }
 }
 
 /// Does something before the first transaction, once there is something to do.
