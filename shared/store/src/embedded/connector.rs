@@ -74,6 +74,20 @@ impl Connector {
         Self { database, runs, faults }
     }
 
+    /// Answers a request of another process, on a thread that may wait. No other table may come to the one there is.
+    pub(super) async fn answer(&self, target: &str, body: &[u8]) -> (u16, String) {
+        let request = Request { operation: operation(target).to_owned(), body: body.to_vec() };
+        let answered = match request.operation.as_str() {
+            "CreateTable" => Ok(refusal(400, "AccessDeniedException", "a data file has one table")),
+            _ => {
+                let database = self.database.clone();
+                tokio::task::spawn_blocking(move || run(&database, &request)).await
+            }
+        };
+        let answer = answered.unwrap_or_else(|error| refusal(500, "InternalServerError", &error.to_string()));
+        (answer.status, answer.body)
+    }
+
     fn outcome(&self, request: &Request) -> Outcome {
         match &self.faults {
             Some(faults) => self.through_faults(request, faults),
@@ -182,6 +196,11 @@ fn refusal(status: u16, kind: &str, message: &str) -> Answer {
     Answer { status, body: json!({ "__type": kind, "message": message }).to_string() }
 }
 
+/// The operation of a header such as `DynamoDB_20120810.GetItem`.
+fn operation(target: &str) -> &str {
+    target.rsplit('.').next().unwrap_or_default()
+}
+
 /// Carries a request out.
 fn run(database: &Database, request: &Request) -> Answer {
     let body = request.body.as_slice();
@@ -246,7 +265,7 @@ impl HttpClient for Connector {
 impl HttpConnector for Connector {
     fn call(&self, request: HttpRequest) -> HttpConnectorFuture {
         let target = request.headers().get("x-amz-target").unwrap_or_default();
-        let operation = target.rsplit('.').next().unwrap_or_default().to_owned();
+        let operation = operation(target).to_owned();
         let body = request.body().bytes().unwrap_or_default().to_vec();
         let (connector, request) = (self.clone(), Request { operation, body });
         HttpConnectorFuture::new(async move {

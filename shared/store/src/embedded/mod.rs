@@ -19,15 +19,17 @@ use crate::wire::{Freshness, Written};
 use crate::{OpenError, Store, StoreError};
 
 mod connector;
+mod endpoint;
 mod file;
 mod intercept;
 
+pub use endpoint::{Endpoint, REQUEST_BYTES_MAX};
 pub use intercept::{Call, Injected, Intercept};
 
 use connector::{Connector, Runs};
 
 /// The one table of an embedded database.
-const TABLE: &str = "lamplighter";
+pub const TABLE: &str = "lamplighter";
 /// Pages of items whose leases are ended when a file is opened.
 const LEASE_PAGES: usize = 4;
 
@@ -68,16 +70,20 @@ impl Store {
     /// # Errors
     /// If another process has the file, or it is not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open_file(path: &Path, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
+        Store::open_database(path, env, now).await.map(|(store, _)| store)
+    }
+
+    async fn open_database(path: &Path, env: &EnvName, now: Moment) -> Result<(Store, Database), OpenError> {
         let (place, path) = (path.display().to_string(), path.to_owned());
-        let opening = tokio::task::spawn_blocking(move || open_database(&path));
+        let opening = tokio::task::spawn_blocking(move || lock_and_open(&path));
         let (lock, database) = opening.await.map_err(|error| engine_error(&error))??;
         let client = client(Connector::new(database.clone(), Runs::OnBlockingThread, None));
         let life = format!("{:016x}", rand::random::<u64>());
-        let engine = Engine { database, clock: None, _lock: Some(Arc::new(lock)) };
+        let engine = Engine { database: database.clone(), clock: None, _lock: Some(Arc::new(lock)) };
         let store = Store::on_engine(client, env, life, engine, &place).await?;
         store.adopt(&place, now).await?;
         store.end_leases().await?;
-        Ok(store)
+        Ok((store, database))
     }
 
     /// Opens a database in memory that ends with the store.
@@ -215,7 +221,7 @@ impl Store {
     }
 }
 
-fn open_database(path: &Path) -> Result<(file::Lock, Database), OpenError> {
+fn lock_and_open(path: &Path) -> Result<(file::Lock, Database), OpenError> {
     let lock = file::Lock::take(path)?;
     file::refuse_foreign(path)?;
     let place = path.display().to_string();
