@@ -171,6 +171,12 @@ pub enum TokenVerb {
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
+    /// Make a first admin token for a home on AWS: into a new file, and its hash, for the deployment, on stdout
+    Seed {
+        /// Write it into this new file, for its owner's eyes alone
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
     /// List them, without their secrets
     List,
     /// End one

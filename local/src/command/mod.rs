@@ -58,7 +58,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Verb::Health => health::run(&Client::new(&global)?, form).await,
         Verb::Cost => cost::run(&Client::new(&global)?, form).await,
         Verb::Events(args) => events::run(&Client::new(&global)?, form, &args).await,
-        Verb::Token(verb) => token::run(&Client::new(&global)?, form, verb).await,
+        Verb::Token(verb) => token::run(&global, verb).await,
         Verb::Context(verb) => context::run(&global, &verb),
         Verb::Import(verb) => import::run(&global, verb),
         Verb::Data(verb) => data::run(&global, verb).await,

@@ -6,24 +6,28 @@ use std::path::Path;
 
 use lamplighter_core::moment::Moment;
 use lamplighter_core::sight::one_line;
+use lamplighter_http::{new_secret, token_hash};
 use serde::Deserialize as _;
 use serde_json::{Value, json};
 
 use super::{outline, when};
-use crate::cli::{Scope, TokenVerb};
+use crate::cli::{Global, Scope, TokenVerb};
 use crate::client::{Client, Expect, Page, path_part};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::say::{self, Form};
 
 /// Makes, lists or revokes.
-pub(super) async fn run(client: &Client, form: Form, verb: TokenVerb) -> Outcome {
+pub(super) async fn run(global: &Global, verb: TokenVerb) -> Outcome {
+    let form = global.form();
     match verb {
         TokenVerb::Create { name, scope, owner, to } => {
             let body = json!({ "name": name, "scope": word(scope), "owner": owner });
-            create(client, form, &body, to.as_deref()).await?;
+            create(&Client::new(global)?, form, &body, to.as_deref()).await?;
         }
-        TokenVerb::List => list(client, form).await?,
+        TokenVerb::Seed { to } => seed(form, &to)?,
+        TokenVerb::List => list(&Client::new(global)?, form).await?,
         TokenVerb::Revoke { name } => {
+            let client = Client::new(global)?;
             client.delete(&format!("tokens/{}", path_part(&name)), &Expect::Anything).await?;
             say::note(&format!("revoked `{}`", one_line(&name, 64)));
         }
@@ -58,6 +62,23 @@ async fn create(client: &Client, form: Form, body: &Value, to: Option<&Path>) ->
             say::note("it is shown only now: keep it in a file that only its user can read");
         }
     }
+    Ok(())
+}
+
+/// Makes a token that a home is only told the hash of. Nothing is asked of any server: there may be none yet.
+fn seed(form: Form, to: &Path) -> Result<(), Failure> {
+    let mut file = new_file(to)?;
+    let secret = new_secret();
+    writeln!(file, "{}", secret.expose()).map_err(|error| not_written(to, &error))?;
+    let hash = token_hash(&secret);
+    match form {
+        Form::Json => say::json(&json!({ "sha256": hash }))?,
+        Form::Plain => say::data(&format!("{hash}\n"))?,
+    }
+    say::note(&format!("the token is in `{}`, and nowhere else; what is printed is its hash", to.display()));
+    say::note(&format!(
+        "hint: give the hash to the home: sam deploy --parameter-overrides AdminTokenSha256={hash}"
+    ));
     Ok(())
 }
 

@@ -154,3 +154,26 @@ fn completions_are_written_for_every_shell() {
         assert!(status(&output) == 0 && stdout(&output).contains("sweep"), "{shell}");
     }
 }
+
+#[test]
+fn a_seeded_token_lies_in_a_new_file_of_its_owner_and_only_its_hash_is_printed() {
+    use sha2::Digest as _;
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = tempfile::tempdir().unwrap();
+    let seed = ["token", "seed", "--to", "admin-token"];
+    let output = lamplighter(home.path(), &seed);
+    assert_eq!(status(&output), 0, "{}", stderr(&output));
+    let file = home.path().join("admin-token");
+    assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    let token = std::fs::read_to_string(&file).unwrap();
+    let token = token.strip_suffix('\n').unwrap();
+    assert!(token.starts_with("lamp_") && token.len() == 5 + 64, "as any other token");
+    let hash: String = sha2::Sha256::digest(token).iter().map(|byte| format!("{byte:02x}")).collect();
+    assert_eq!(stdout(&output), format!("{hash}\n"));
+    let said = stderr(&output);
+    assert!(said.contains(&format!("AdminTokenSha256={hash}")) && !said.contains(token), "{said}");
+
+    let output = lamplighter(home.path(), &seed);
+    assert_eq!((status(&output), stdout(&output).as_str()), (1, ""), "a token is never overwritten");
+    assert_eq!(std::fs::read_to_string(&file).unwrap().trim_end(), token);
+}

@@ -43,5 +43,5 @@ pub use home::Home;
 pub use hooks::HookKey;
 pub use router::router;
 pub use secret::SecretText;
-pub use tokens::{MintError, mint_token};
+pub use tokens::{AdoptError, MintError, adopt_token, mint_token, new_secret, token_hash};
 pub use visit::tell_client;

@@ -23,6 +23,12 @@ use crate::visit::Visit;
 const PREFIX: &str = "lamp_";
 /// Longest name of a token: it stands in the audit trail and in letters.
 const NAME_CHARS_MAX: usize = 64;
+/// Hexadecimal digits of a SHA-256.
+const HASH_DIGITS: usize = 64;
+/// Who makes an adopted token, as the audit trail names it.
+const DEPLOYMENT: &str = "deployment";
+/// What the audit trail calls it.
+const TOKEN_MADE: &str = "token made";
 /// Most tokens of one env that are not revoked.
 const TOKENS_MAX: usize = 1_000;
 
@@ -46,6 +52,34 @@ pub enum MintError {
     Store(#[from] StoreError),
 }
 
+/// Why no token was adopted.
+#[derive(Debug, thiserror::Error)]
+pub enum AdoptError {
+    /// The name cannot stand in the audit trail.
+    #[error("`{0}` is not a token's name: use 1 to 64 letters, digits, `.`, `_`, `-`, `@` or spaces")]
+    BadName(String),
+    /// It is no hash. What it is instead is not repeated, since that may be a token.
+    #[error(
+        "what is to be a token's hash is not 64 lower-case hexadecimal digits; `lamplighter token seed` makes both"
+    )]
+    BadHash,
+    /// The store cannot be used.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// A new token's secret: 256 random bits, in a form that people and secret scanners know.
+#[must_use]
+pub fn new_secret() -> SecretText {
+    SecretText::new(format!("{PREFIX}{}", hex(&rand::random::<[u8; 32]>())))
+}
+
+/// The SHA-256 of a token's secret in hexadecimal: all that an env ever keeps of it.
+#[must_use]
+pub fn token_hash(secret: &SecretText) -> String {
+    sha256_hex(secret.expose().as_bytes())
+}
+
 /// Makes a token of `env`: 256 random bits, of which only the SHA-256 is stored. What is returned is never seen again.
 ///
 /// # Errors
@@ -56,10 +90,7 @@ pub async fn mint_token(
     scope: Scope,
     owner: Option<Mailbox>,
 ) -> Result<SecretText, MintError> {
-    let is_good = (1..=NAME_CHARS_MAX).contains(&name.len())
-        && name.trim() == name
-        && name.chars().all(|c| c.is_ascii_alphanumeric() || " ._-@".contains(c));
-    if !is_good {
+    if !is_name(name) {
         return Err(MintError::BadName(quoted(name)));
     }
     if owner.is_some() != (scope == Scope::Owner) {
@@ -73,14 +104,55 @@ pub async fn mint_token(
     if valid.len() >= TOKENS_MAX {
         return Err(MintError::TooMany);
     }
-    let secret = SecretText::new(format!("{PREFIX}{}", hex(&rand::random::<[u8; 32]>())));
+    let secret = new_secret();
     let token =
         Token { name: name.to_owned(), scope, owner, created_at: env.clock().now(), revoked_at: None };
     // Two random tokens are never the same; a store that says so has answered something else.
-    match store.put_token(&sha256_hex(secret.expose().as_bytes()), &token).await? {
+    match store.put_token(&token_hash(&secret), &token).await? {
         true => Ok(secret),
         false => Err(MintError::NameTaken(name.to_owned())),
     }
+}
+
+/// Makes whoever holds the secret of `hash_hex` an admin of `env`, if no token with that hash was ever there: one that was
+/// revoked stays so. For a home whose first token is made elsewhere, and which is only told its hash ([`token_hash`]), at
+/// every start. True if the token is new. If another valid token has the name, this one gets a number after it, so that
+/// each can be revoked alone.
+///
+/// # Errors
+/// [`AdoptError`] says why not.
+pub async fn adopt_token(env: &Env, name: &str, hash_hex: &str) -> Result<bool, AdoptError> {
+    if !is_name(name) {
+        return Err(AdoptError::BadName(quoted(name)));
+    }
+    let is_digit = |byte: u8| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte);
+    if hash_hex.len() != HASH_DIGITS || !hash_hex.bytes().all(is_digit) {
+        return Err(AdoptError::BadHash);
+    }
+    let store = env.store().for_verb(Verb::Api);
+    // Nearly every start ends here, for one read.
+    if store.find_token(hash_hex).await?.is_some() {
+        return Ok(false);
+    }
+    // However many tokens there are, whoever can deploy must be able to come in.
+    let valid: Vec<Token> = valid(store.list_tokens().await?).map(|(_, token)| token).collect();
+    let numbered = (2..).map(|number: u64| format!("{name}-{number}"));
+    let is_free = |name: &String| !valid.iter().any(|token| token.name == *name);
+    let name = std::iter::once(name.to_owned()).chain(numbered).find(is_free).unwrap_or_default();
+    let created_at = env.clock().now();
+    let token = Token { name, scope: Scope::Admin, owner: None, created_at, revoked_at: None };
+    let is_new = store.put_token(hash_hex, &token).await?;
+    if is_new {
+        let because = format!("`{}` may {}", token.name, crate::operation::scope_name(token.scope));
+        record(env, DEPLOYMENT, TOKEN_MADE, because).await;
+    }
+    Ok(is_new)
+}
+
+fn is_name(name: &str) -> bool {
+    (1..=NAME_CHARS_MAX).contains(&name.len())
+        && name.trim() == name
+        && name.chars().all(|c| c.is_ascii_alphanumeric() || " ._-@".contains(c))
 }
 
 fn valid(tokens: Vec<(String, Token)>) -> impl Iterator<Item = (String, Token)> {
@@ -167,7 +239,7 @@ async fn create(visit: Visit, body: Body) -> Reply {
         }
         MintError::Store(error) => error.into(),
     })?;
-    note(&visit, "token made", format!("`{name}` may {}", crate::operation::scope_name(scope))).await;
+    note(&visit, TOKEN_MADE, format!("`{name}` may {}", crate::operation::scope_name(scope))).await;
     let made = json!({
         "name": name, "scope": scope, "owner": owner, "created_at": visit.now(), "revoked_at": Value::Null,
         "token": secret.expose(),
@@ -228,15 +300,19 @@ async fn revoke(visit: Visit, Name(name): Name) -> Reply {
 }
 
 async fn note(visit: &Visit, action: &str, because: String) {
+    record(&visit.env, visit.by(), action, because).await;
+}
+
+async fn record(env: &Env, by: &str, action: &str, because: String) {
     let entry = AuditEntry {
-        at: visit.now(),
-        by: visit.by().to_owned(),
+        at: env.clock().now(),
+        by: by.to_owned(),
         action: action.to_owned(),
         service: None,
         action_no: None,
         because,
     };
-    if let Err(error) = visit.store().record(vec![entry]).await {
-        tracing::error!(env = %visit.env.name(), %error, "`{action}` by {} is missing from the audit trail", visit.by());
+    if let Err(error) = env.store().for_verb(Verb::Api).record(vec![entry]).await {
+        tracing::error!(env = %env.name(), %error, "`{action}` by {by} is missing from the audit trail");
     }
 }

@@ -5,11 +5,14 @@ use std::collections::BTreeSet;
 
 use axum::body::Body;
 use axum::http::Method;
+use lamplighter_http::{AdoptError, adopt_token, new_secret, token_hash};
 use lamplighter_store::Scope;
 use serde_json::{Value, json};
 
 mod house;
 use house::{E, House};
+
+const E_TOKENS: &str = "/v1/envs/prod/tokens";
 
 /// Written down here by hand, so that a row of the table that lets in too many is noticed.
 const WHO: [(&str, &str, &[&str]); 41] = [
@@ -234,4 +237,56 @@ async fn tokens_are_shown_once_and_the_last_admin_stays() {
     assert_eq!(house.call(Method::DELETE, &format!("{path}/ada"), &[], None).await.status, 204);
     assert_eq!(house.call_as(&secret, Method::GET, &format!("{E}/services"), &[], None).await.status, 401);
     assert_eq!(house.call(Method::DELETE, &format!("{path}/ada"), &[], None).await.status, 404);
+}
+
+#[tokio::test]
+async fn a_token_made_elsewhere_is_adopted_once_by_its_hash_and_stays_revoked() {
+    let house = House::new().await;
+    let secret = new_secret();
+    let hash = token_hash(&secret);
+    let get = async |secret: &str| house.call_as(secret, Method::GET, E_TOKENS, &[], None).await;
+    assert_eq!(get(secret.expose()).await.status, 401);
+    assert!(adopt_token(&house.env, "first admin", &hash).await.unwrap());
+    assert!(!adopt_token(&house.env, "first admin", &hash).await.unwrap(), "the next start");
+    let listed = get(secret.expose()).await;
+    assert_eq!(listed.status, 200);
+    assert_eq!(listed.body["items"][0]["name"], "first admin");
+    let made = house.get("/v1/envs/prod/audit").await.body["items"][0].clone();
+    assert_eq!((&made["action"], &made["by"]), (&json!("token made"), &json!("deployment")), "{made}");
+
+    // The operator has lost it, and deploys another: each can be revoked alone, and for good.
+    let another = new_secret();
+    assert!(adopt_token(&house.env, "first admin", &token_hash(&another)).await.unwrap());
+    let listed = get(another.expose()).await.body;
+    assert_eq!(listed["items"][1]["name"], "first admin-2");
+    let path = format!("{E_TOKENS}/first%20admin");
+    assert_eq!(house.call(Method::DELETE, &path, &[], None).await.status, 204);
+    assert!(!adopt_token(&house.env, "first admin", &hash).await.unwrap());
+    assert_eq!(get(secret.expose()).await.status, 401);
+    assert_eq!(get(another.expose()).await.status, 200);
+}
+
+#[tokio::test]
+async fn what_is_no_hash_is_not_adopted_and_not_repeated() {
+    let house = House::new().await;
+    let secret = new_secret();
+    let hash = token_hash(&secret);
+    for wrong in [
+        "",
+        &hash[1..],
+        &hash.to_uppercase(),
+        &format!("{hash} "),
+        &hash.replace(&hash[..1], "g"),
+        secret.expose(),
+    ] {
+        let refused = adopt_token(&house.env, "admin", wrong).await.unwrap_err();
+        let said = refused.to_string();
+        assert!(
+            matches!(refused, AdoptError::BadHash) && !(wrong.len() > 8 && said.contains(wrong)),
+            "{said}"
+        );
+    }
+    let refused = adopt_token(&house.env, "admin\n", &hash).await;
+    assert!(matches!(refused, Err(AdoptError::BadName(_))), "{refused:?}");
+    assert_eq!(house.env.store().list_tokens().await.unwrap().len(), 1, "the house's own");
 }
