@@ -31,7 +31,7 @@ const KEPT_CONNECTIONS: usize = 2_048;
 /// The sender of letters where no mail server is configured.
 const FOLDER_SENDER: &str = "lamplighter@localhost";
 /// How long a stop waits for answers that are being written.
-const ANSWERS_GRACE: Duration = Duration::from_secs(5);
+pub(crate) const ANSWERS_GRACE: Duration = Duration::from_secs(5);
 
 /// Reads the configuration, tells of broken environments, and serves the others until told to stop.
 pub(crate) async fn run(form: Form, args: ServeArgs) -> Outcome {

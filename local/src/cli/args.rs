@@ -229,21 +229,42 @@ pub struct ImportArgs {
 pub enum DataVerb {
     /// Write an environment's items as JSON lines with a checksum
     Export {
-        /// Folder of the store
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        /// Where they are
+        #[command(flatten)]
+        kept: Kept,
         /// Where to; stdout if left out
         #[arg(long, value_name = "FILE")]
         to: Option<PathBuf>,
     },
     /// Fill an empty environment from an export
     Import {
-        /// Folder of the store
-        #[arg(long, value_name = "DIR")]
-        data: PathBuf,
+        /// Where they go
+        #[command(flatten)]
+        kept: Kept,
         /// The export
         from: PathBuf,
     },
+    /// Offer an environment's store to programs of this machine, as a table of DynamoDB
+    Serve {
+        /// Folder of the store
+        #[arg(long, value_name = "DIR")]
+        data: PathBuf,
+        /// Address to listen on, of this machine only; port 0 takes any free one
+        #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8000")]
+        listen: SocketAddr,
+    },
+}
+
+/// Where an environment's items are kept.
+#[derive(Debug, Args)]
+#[group(required = true, multiple = false)]
+pub struct Kept {
+    /// Folder of the store
+    #[arg(long, value_name = "DIR")]
+    pub data: Option<PathBuf>,
+    /// Table on AWS, with the credentials and the region of this shell
+    #[arg(long, value_name = "NAME")]
+    pub table: Option<String>,
 }
 
 /// `context`.

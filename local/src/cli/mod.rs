@@ -10,8 +10,8 @@ use lamplighter_core::EnvName;
 
 pub use args::{
     ApplyArgs, BreakerVerb, CompletionsArgs, ContextVerb, DataVerb, DemoArgs, DoctorArgs, EventsArgs,
-    HoldArgs, ImportArgs, ImportVerb, OneService, RestartArgs, Scope, ServeArgs, ServicesArgs, SweepArgs,
-    TokenVerb,
+    HoldArgs, ImportArgs, ImportVerb, Kept, OneService, RestartArgs, Scope, ServeArgs, ServicesArgs,
+    SweepArgs, TokenVerb,
 };
 pub use rollout::{
     AbortArgs, ListArgs, OnHalt, OneRollout, OptionArgs, PlanArgs, RetryArgs, RolloutVerb, StartArgs,

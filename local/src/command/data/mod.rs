@@ -1,36 +1,30 @@
-//! `data`: saves an environment's store to a file, or fills an empty one. The server must not be running on it.
+//! `data`: saves an environment's store to a file, fills an empty one, or offers it to other programs of this machine. The
+//! server must not be running on it.
+
+mod serve;
+mod table;
 
 use std::path::Path;
 use std::time::SystemTime;
 
 use lamplighter_core::EnvName;
 use lamplighter_core::moment::Moment;
-use lamplighter_store::Store;
+use lamplighter_store::{Exported, Store};
 
-use crate::cli::{DataVerb, Global};
+use crate::cli::{DataVerb, Global, Kept};
 use crate::config::{DEFAULT_ENV, data_file};
 use crate::exit::{Exit, Failure, Outcome};
 use crate::say::{self, Form};
 
-/// Exports or imports.
+/// Exports, imports, or serves.
 pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
     let env = match &global.env {
         Some(env) => env.clone(),
         None => DEFAULT_ENV.parse().map_err(|error| Failure::new(Exit::Usage, format!("{error}")))?,
     };
-    let (words, exported) = match verb {
-        DataVerb::Export { data, to } => {
-            let file = data_file(&data, &env);
-            if !file.is_file() {
-                return Err(Failure::new(
-                    Exit::Usage,
-                    format!("there is no data of `{env}` in `{}`", data.display()),
-                )
-                .hint(
-                    "`--data` is the folder that `serve` keeps its data in; `--env` names the environment",
-                ));
-            }
-            let store = open(&file, &env).await?;
+    match verb {
+        DataVerb::Export { kept, to } => {
+            let store = open_existing(&kept, &env).await?;
             let exported = match &to {
                 Some(to) => export_to_file(&store, to).await?,
                 None => {
@@ -40,39 +34,79 @@ pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
                     exported
                 }
             };
-            ("saved", exported)
+            tell(global.form(), "saved", &exported, &env);
         }
-        DataVerb::Import { data, from } => {
-            let mut file = std::fs::File::open(&from).map_err(|error| {
-                Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display()))
-            })?;
-            std::fs::create_dir_all(&data).map_err(|error| {
-                Failure::new(Exit::Failed, format!("making `{}`: {error}", data.display()))
-            })?;
-            let store = open(&data_file(&data, &env), &env).await?;
-            let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
-            ("read", imported.map_err(|error| failed(&error))?)
+        DataVerb::Import { kept, from } => {
+            let imported = import(&kept, &env, &from).await?;
+            tell(global.form(), "read", &imported, &env);
         }
-    };
-    match global.form() {
-        Form::Plain => {
-            say::note(&format!("{words} {} items of `{env}`, sha256 {}", exported.items, exported.sha256))
-        }
-        Form::Json => say::note(&serde_json::to_string(&exported).unwrap_or_default()),
+        DataVerb::Serve { data, listen } => serve::run(global.form(), &data, &env, listen).await?,
     }
     Ok(Exit::Ok)
 }
 
-async fn open(file: &Path, env: &EnvName) -> Result<Store, Failure> {
-    let opened = Store::open_file(file, env, Moment::from(SystemTime::now())).await;
-    opened.map_err(|error| {
-        let (what, hint) = crate::source::split(&with_causes(&error));
-        Failure { exit: Exit::Failed, what, hint }
-    })
+fn tell(form: Form, words: &str, exported: &Exported, env: &EnvName) {
+    match form {
+        Form::Plain => {
+            say::note(&format!("{words} {} items of `{env}`, sha256 {}", exported.items, exported.sha256))
+        }
+        Form::Json => say::note(&serde_json::to_string(exported).unwrap_or_default()),
+    }
+}
+
+async fn import(kept: &Kept, env: &EnvName, from: &Path) -> Result<Exported, Failure> {
+    let mut file = std::fs::File::open(from).map_err(|error| {
+        Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display()))
+    })?;
+    let store = open_any(kept, env).await?;
+    let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
+    let imported = imported.map_err(|error| failed(&error))?;
+    if kept.table.is_some() {
+        table::tell_of_what_stays_behind(&store).await?;
+    }
+    Ok(imported)
+}
+
+/// Opens what is to be saved: a folder without it would be made otherwise.
+async fn open_existing(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
+    if let Some(data) = &kept.data {
+        must_exist(data, env)?;
+    }
+    open_any(kept, env).await
+}
+
+fn must_exist(data: &Path, env: &EnvName) -> Result<(), Failure> {
+    if data_file(data, env).is_file() {
+        return Ok(());
+    }
+    let what = format!("there is no data of `{env}` in `{}`", data.display());
+    Err(Failure::new(Exit::Usage, what)
+        .hint("`--data` is the folder that `serve` keeps its data in; `--env` names the environment"))
+}
+
+async fn open_any(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
+    match (&kept.data, &kept.table) {
+        (Some(data), _) => open_folder(data, env).await,
+        (None, Some(table)) => table::open(table, env).await,
+        (None, None) => {
+            Err(Failure::new(Exit::Usage, "neither `--data` nor `--table` says where the data is"))
+        }
+    }
+}
+
+async fn open_folder(data: &Path, env: &EnvName) -> Result<Store, Failure> {
+    make_folder(data)?;
+    let opened = Store::open_file(&data_file(data, env), env, Moment::from(SystemTime::now())).await;
+    opened.map_err(|error| failed(&error))
+}
+
+fn make_folder(data: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(data)
+        .map_err(|error| Failure::new(Exit::Failed, format!("making `{}`: {error}", data.display())))
 }
 
 /// Writes beside the file and renames: a broken export never replaces a good one. Only its owner may read it.
-async fn export_to_file(store: &Store, to: &Path) -> Result<lamplighter_store::Exported, Failure> {
+async fn export_to_file(store: &Store, to: &Path) -> Result<Exported, Failure> {
     let failed_writing =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("writing `{}`: {error}", to.display()));
     let folder = match to.parent() {
@@ -112,12 +146,12 @@ mod tests {
         let (from, to, copy) =
             (folder.path().join("a"), folder.path().join("b"), folder.path().join("copy.jsonl"));
         let env: EnvName = "prod".parse().unwrap();
-        std::fs::create_dir(&from).unwrap();
-        drop(open(&data_file(&from, &env), &env).await.unwrap());
+        drop(open_folder(&from, &env).await.unwrap());
         let global = Global { url: None, token_file: None, env: None, json: false };
-        let export = DataVerb::Export { data: from.clone(), to: Some(copy.clone()) };
+        let kept = |data: &Path| Kept { data: Some(data.to_owned()), table: None };
+        let export = DataVerb::Export { kept: kept(&from), to: Some(copy.clone()) };
         assert_eq!(run(&global, export).await, Ok(Exit::Ok));
-        let import = |data: &Path| DataVerb::Import { data: data.to_owned(), from: copy.clone() };
+        let import = |data: &Path| DataVerb::Import { kept: kept(data), from: copy.clone() };
         assert_eq!(run(&global, import(&to)).await, Ok(Exit::Ok));
         assert!(data_file(&to, &env).is_file());
 
@@ -125,8 +159,8 @@ mod tests {
         let failure = run(&global, import(&folder.path().join("c"))).await.unwrap_err();
         assert!(failure.exit == Exit::Failed && failure.what.contains("line 1"), "{failure}");
 
-        let held = open(&data_file(&from, &env), &env).await.unwrap();
-        let failure = run(&global, DataVerb::Export { data: from, to: None }).await.unwrap_err();
+        let held = open_folder(&from, &env).await.unwrap();
+        let failure = run(&global, DataVerb::Export { kept: kept(&from), to: None }).await.unwrap_err();
         assert!(failure.what.contains("in use by another process"), "{failure}");
         drop(held);
     }
