@@ -5,6 +5,7 @@
 pub mod check;
 pub mod crash;
 pub mod fleet;
+pub mod functions;
 pub mod history;
 pub mod journey;
 pub mod journeys;
