@@ -35,7 +35,7 @@ const RING_WITHIN: Duration = Duration::from_secs(60);
 const FOLDER_SENDER: &str = "lamplighter@localhost";
 
 /// A function before its first call: told what it needs, with nothing opened.
-pub struct Setup {
+pub(crate) struct Setup {
     role: Role,
     config: Config,
     account: SdkConfig,
@@ -47,7 +47,7 @@ impl Setup {
     ///
     /// # Errors
     /// The variable that is missing or makes no sense.
-    pub async fn new(role: Role) -> Result<Setup, Failure> {
+    pub(crate) async fn new(role: Role) -> Result<Setup, Failure> {
         let config = Config::of(role, |key| std::env::var(key).ok())?;
         let account = aws_config::defaults(BehaviorVersion::v2026_01_12())
             .retry_config(RetryConfig::standard().with_max_attempts(SERVICE_TRIES))
@@ -62,7 +62,7 @@ impl Setup {
     ///
     /// # Errors
     /// If the table cannot be used as it is, or does not answer.
-    pub async fn open(&self) -> Result<Option<&Function>, Failure> {
+    pub(crate) async fn open(&self) -> Result<Option<&Function>, Failure> {
         let opened =
             self.opened.get_or_try_init(|| Function::open(self.role, &self.config, &self.account)).await;
         match opened {

@@ -76,10 +76,7 @@ async fn home(function: &Function) -> Result<Home, Failure> {
             problem: error.to_string(),
         })?;
     }
-    let read = Arc::clone(&function.vault);
-    Ok(Home::new([Arc::clone(&function.env)], function.now(), env!("CARGO_PKG_VERSION"))
-        .with_vault(move |name| read(name))
-        .without_streams())
+    Ok(Home::new([Arc::clone(&function.env)], function.now(), env!("CARGO_PKG_VERSION")).without_streams())
 }
 
 fn behind_the_gateway(home: Home) -> Api {
@@ -114,7 +111,7 @@ async fn ask(api: &Api, mut request: Request) -> Response<Body> {
 
 /// Who asks, as the gateway saw it. What headers say is not believed.
 fn client(request: &Request) -> Option<std::net::IpAddr> {
-    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()?;
+    let RequestContext::ApiGatewayV2(context) = request.request_context_ref()? else { return None };
     context.http.source_ip.as_deref()?.parse().ok()
 }
 

@@ -20,10 +20,7 @@ async fn notify(function: &Function, call: Call, event: Value) -> Result<Value, 
         return Ok(Value::Null);
     }
     let next = match deliver(&function.env, || call.left() < LONGEST_LETTER).await? {
-        Delivered::Sent { letters, next } => {
-            function.env.store().ledger().note_letters(letters);
-            next
-        }
+        Delivered::Sent { next, .. } => next,
         Delivered::Held { until } => Some(until),
     };
     if let Some(next) = next {

@@ -1,5 +1,6 @@
 //! `cost`: what was consumed of the store, by whom, and what that would cost.
 
+use lamplighter_core::bill::Line;
 use lamplighter_core::moment::Moment;
 use serde::Deserialize;
 use serde_json::Value;
@@ -11,12 +12,12 @@ use crate::say::{self, Form};
 
 /// The server's answer, as far as it is shown.
 #[derive(Debug, Deserialize)]
-struct Cost {
+struct Cost<'a> {
     since: Moment,
     verbs: Vec<Row>,
     total: Consumed,
-    #[serde(default)]
-    projection: Option<Projection>,
+    #[serde(default, borrow)]
+    projection: Option<Projection<'a>>,
     prices: Prices,
 }
 
@@ -32,14 +33,22 @@ struct Consumed {
     calls: u64,
     read_units: f64,
     write_units: f64,
+    #[serde(default)]
+    runs: u64,
+    #[serde(default)]
+    milliseconds: u64,
+    #[serde(default)]
+    letters: u64,
     dollars: f64,
 }
 
 #[derive(Debug, Deserialize)]
-struct Projection {
+struct Projection<'a> {
     days: u32,
     read_units: f64,
     write_units: f64,
+    #[serde(default, borrow)]
+    lines: Vec<Line<'a>>,
     dollars: f64,
 }
 
@@ -61,29 +70,38 @@ pub(super) async fn run(client: &Client, form: Form) -> Outcome {
     Ok(Exit::Ok)
 }
 
-fn told(cost: &Cost, now: Moment) -> String {
+fn told(cost: &Cost<'_>, now: Moment) -> String {
     let cells = |name: &str, row: &Consumed| {
         let dollars = format!("${:.4}", row.dollars);
         let units = [row.read_units, row.write_units].map(|units| format!("{units:.1}"));
         let [read, write] = units;
-        vec![name.to_owned(), row.calls.to_string(), read, write, dollars]
+        let runs = [row.runs, row.milliseconds, row.letters].map(|count| count.to_string());
+        let [runs, millis, letters] = runs;
+        vec![name.to_owned(), row.calls.to_string(), read, write, dollars, runs, millis, letters]
     };
-    let head = ["", "calls", "read units", "write units", "on AWS"].map(str::to_owned).to_vec();
-    let spent = cost.verbs.iter().filter(|row| row.consumed.calls > 0);
+    let head = ["", "calls", "read units", "write units", "table on AWS", "runs", "ms", "letters"];
+    let head = head.map(str::to_owned).to_vec();
+    let spent = cost.verbs.iter().filter(|row| row.consumed.calls > 0 || row.consumed.runs > 0);
     let mut rows = vec![head];
     rows.extend(spent.map(|row| cells(&row.verb, &row.consumed)));
     rows.push(cells("in all", &cost.total));
     let month = match &cost.projection {
         Some(month) => format!(
-            "{} days like this: {:.0} read and {:.0} write units, ${:.2} on AWS ({}, prices of {})",
+            "{} days like this: {:.0} read and {:.0} write units, ${:.2} on AWS ({}, prices of {})\n{}",
             month.days,
             month.read_units,
             month.write_units,
             month.dollars,
             cost.prices.region,
-            cost.prices.as_of
+            cost.prices.as_of,
+            say::table(&month.lines.iter().map(line).collect::<Vec<_>>())
         ),
         None => "too early to say what a month would cost: ask again in a minute".to_owned(),
     };
     format!("counted since {}\n{}{month}\n", when::since(now, cost.since), say::table(&rows))
+}
+
+/// A line of the bill.
+fn line(line: &Line<'_>) -> Vec<String> {
+    vec![String::new(), line.what.to_owned(), format!("{:.0}", line.count), format!("${:.2}", line.dollars)]
 }

@@ -61,6 +61,7 @@ pub async fn deliver(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Re
     };
     let mut round = Round { env, stopping: &stopping, lease, letters: 0, next: None, late: BTreeSet::new() };
     let result = round.go(waiting).await;
+    store.ledger().note_letters(round.letters);
     store.free_lease(&round.lease).await?;
     result.map(|()| Delivered::Sent { letters: round.letters, next: round.next })
 }

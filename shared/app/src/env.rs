@@ -105,6 +105,12 @@ impl Env {
         &self.parts.clock
     }
 
+    /// How ticks are swept here.
+    #[must_use]
+    pub fn sweeps(&self) -> Sweeps {
+        self.parts.sweeps
+    }
+
     /// Hears live events committed by this process from now on.
     #[must_use]
     pub fn listen(&self) -> broadcast::Receiver<LiveRow> {

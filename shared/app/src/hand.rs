@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::time::Duration;
 
 use lamplighter_core::Moment;
-use lamplighter_store::StoreError;
+use lamplighter_store::{StoreError, Verb};
 use tokio_util::sync::CancellationToken;
 
 use crate::{Advanced, Delivered, Env, Recovered, Swept, advance, deliver, health, recover, sweep};
@@ -105,7 +105,7 @@ async fn with_beats(
 }
 
 async fn turn_of_the_hand(env: &Env, tick: u64, skipped: &mut u64) -> String {
-    match sweep(env, tick).await {
+    match counted(env, Verb::Sweep, sweep(env, tick)).await {
         Ok(Swept::Done(report)) => {
             let line = report.summary();
             tracing::info!(env = %env.name(), tick, checked = report.checked, healthy = report.healthy, unhealthy = report.unhealthy,
@@ -136,7 +136,7 @@ async fn sweep_out_of_turn(env: &Env) -> String {
 /// Makes restarts when the bell rings, when one is due, and now and then for what no bell announced.
 async fn recovering(env: &Env, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let again = match recover(env, || stop.is_cancelled()).await {
+        let again = match counted(env, Verb::Recover, recover(env, || stop.is_cancelled())).await {
             Ok(Recovered::Rested { next, .. }) => next,
             Ok(Recovered::Held { until }) => Some(until),
             Ok(Recovered::Blind) => None,
@@ -153,7 +153,7 @@ async fn recovering(env: &Env, stop: &CancellationToken) {
 /// Carries rollouts on when the bell rings, when something is due, and now and then for what no bell announced.
 async fn advancing(env: &Env, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let again = match advance(env, || stop.is_cancelled()).await {
+        let again = match counted(env, Verb::Advance, advance(env, || stop.is_cancelled())).await {
             Ok(Advanced::Rested { next }) => next,
             Ok(Advanced::Held { until }) => Some(until),
             Err(error) => {
@@ -169,7 +169,7 @@ async fn advancing(env: &Env, stop: &CancellationToken) {
 /// Brings letters when the bell rings, when one is due, and now and then for what no bell announced.
 async fn delivering(env: &Env, stop: &CancellationToken) {
     while !stop.is_cancelled() {
-        let again = match deliver(env, || stop.is_cancelled()).await {
+        let again = match counted(env, Verb::Notify, deliver(env, || stop.is_cancelled())).await {
             Ok(Delivered::Sent { next, .. }) => next,
             Ok(Delivered::Held { until }) => Some(until),
             Err(error) => {
@@ -180,6 +180,14 @@ async fn delivering(env: &Env, stop: &CancellationToken) {
         };
         rest(env, stop, again, DELIVER_EVERY, env.courier_bell.rung()).await;
     }
+}
+
+/// Counts a run of a verb and its time. Memory is not paid by the time on one box.
+async fn counted<T>(env: &Env, verb: Verb, run: impl Future<Output = T>) -> T {
+    let began = tokio::time::Instant::now();
+    let came = run.await;
+    env.store().ledger().note_run(verb, began.elapsed(), 0);
+    came
 }
 
 /// Waits for the bell, for the next moment something is due, or for the longest rest.

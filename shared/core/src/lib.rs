@@ -7,6 +7,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod backoff;
+pub mod bill;
 pub mod blindness;
 pub mod brake;
 pub mod breaker;

@@ -1,0 +1,128 @@
+//! What a month on AWS costs, from counts: each line of the bill, and its sum. Prices are those of us-east-1 before any
+//! free tier, functions on arm64.
+
+use serde::{Deserialize, Serialize};
+
+/// When these prices were valid. DynamoDB's are those since its price cut of November 2024.
+pub const PRICES_AS_OF: &str = "2024-11-01";
+/// A write unit of the table, in US dollars.
+pub const WRITE_UNIT: f64 = 0.625e-6;
+/// A read unit of the table, in US dollars.
+pub const READ_UNIT: f64 = 0.125e-6;
+/// Days of the month that is projected.
+pub const MONTH_DAYS: u32 = 30;
+/// Alarms of the stack, each of one metric.
+pub const ALARM_METRICS: f64 = 5.0;
+/// Calls of the four schedules in a month.
+pub const SCHEDULES: f64 = 4.0 * 1_440.0 * 30.0;
+/// Requests in a month by which an event source asks an idle queue: five long polls at a time, of 20 s each.
+pub const IDLE_POLLS: f64 = 5.0 * 3.0 * 1_440.0 * 30.0;
+/// Requests that one message of the queue costs besides its part of a batch of ten that sends it: received, and deleted.
+pub const REQUESTS_PER_MESSAGE: f64 = 2.1;
+
+/// What is counted in a month.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Counts {
+    /// Read units of the table.
+    pub read_units: f64,
+    /// Write units of the table.
+    pub write_units: f64,
+    /// Calls of functions.
+    pub calls: f64,
+    /// Their memory times their time, in gigabyte-seconds.
+    pub gigabyte_seconds: f64,
+    /// Requests to the API.
+    pub requests: f64,
+    /// Calls of schedules.
+    pub schedules: f64,
+    /// Requests to the queue, idle polling among them.
+    pub queue_requests: f64,
+    /// Metrics that alarms look at.
+    pub alarm_metrics: f64,
+    /// Logs taken in, in gigabytes.
+    pub log_gigabytes: f64,
+    /// Letters.
+    pub letters: f64,
+    /// Keys and secrets decrypted.
+    pub decryptions: f64,
+    /// What leaves AWS for the hosts, in gigabytes.
+    pub egress_gigabytes: f64,
+}
+
+/// A line of the bill.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Line<'a> {
+    /// What is paid for.
+    pub what: &'a str,
+    /// How much of it.
+    pub count: f64,
+    /// What all of that costs, in US dollars.
+    pub dollars: f64,
+}
+
+/// The bill of a month. Egress is the last line: it is paid for the fleet's own traffic, whatever looks at it.
+#[must_use]
+pub fn bill(counts: &Counts) -> [Line<'static>; 12] {
+    // Each price with what it is for one of.
+    [
+        ("table: write units", counts.write_units, WRITE_UNIT),
+        ("table: read units", counts.read_units, READ_UNIT),
+        ("functions: gigabyte-seconds", counts.gigabyte_seconds, 13.3334e-6),
+        ("functions: calls", counts.calls, 0.20e-6),
+        ("queue: requests", counts.queue_requests, 0.40e-6),
+        ("schedules: calls", counts.schedules, 1.00e-6),
+        ("alarms: metrics", counts.alarm_metrics, 0.10),
+        ("logs: gigabytes", counts.log_gigabytes, 0.50),
+        ("API: requests", counts.requests, 1.00e-6),
+        ("keys: decryptions", counts.decryptions, 3.0e-6),
+        ("letters", counts.letters, 0.10e-3),
+        ("egress: gigabytes", counts.egress_gigabytes, 0.09),
+    ]
+    .map(|(what, count, price)| Line { what, count, dollars: count * price })
+}
+
+/// What all lines cost together.
+#[must_use]
+pub fn total(lines: &[Line<'_>]) -> f64 {
+    lines.iter().map(|line| line.dollars).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_env_that_does_nothing_costs_its_alarms_schedules_and_idle_polls() {
+        let counts = Counts {
+            alarm_metrics: ALARM_METRICS,
+            schedules: SCHEDULES,
+            queue_requests: IDLE_POLLS,
+            ..Counts::default()
+        };
+        let lines = bill(&counts);
+        assert!((total(&lines) - (0.5 + 0.1728 + 0.2592)).abs() < 1e-9, "{}", total(&lines));
+    }
+
+    #[test]
+    fn a_million_of_each_costs_what_the_price_list_says() {
+        let million = 1e6;
+        let counts = Counts {
+            read_units: million,
+            write_units: million,
+            calls: million,
+            requests: million,
+            letters: million,
+            ..Counts::default()
+        };
+        let of = |what: &str| bill(&counts).iter().find(|line| line.what == what).map(|line| line.dollars);
+        for (what, dollars) in [
+            ("table: write units", 0.625),
+            ("table: read units", 0.125),
+            ("functions: calls", 0.2),
+            ("API: requests", 1.0),
+            ("letters", 100.0),
+        ] {
+            assert!((of(what).unwrap() - dollars).abs() < 1e-9, "{what}");
+        }
+    }
+}

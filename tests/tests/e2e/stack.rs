@@ -1,0 +1,237 @@
+//! One deployed stack, and the fleet that it looks after.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use lamplighter::demo::fleet::Resident;
+use lamplighter::demo::{DemoFleet, fleet};
+use serde_json::{Value, json};
+use tokio::runtime::Runtime;
+
+use crate::command_line::CommandLine;
+use crate::emulator::{Emulator, REGION};
+use crate::http::{self, Answer};
+use crate::tools::Tools;
+
+/// The env.
+pub(crate) const ENV: &str = "prod";
+/// Whom letters come from.
+const FROM: &str = "lamp@example.com";
+/// The parameter that holds the fleet's key.
+const KEY: &str = "/lamplighter/prod/key";
+/// The longest anything takes that waits for the next two minutes on a busy machine.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+const LOOK_AGAIN: Duration = Duration::from_millis(500);
+
+/// A deployed stack.
+pub(crate) struct Stack {
+    pub(crate) emulator: Emulator,
+    pub(crate) cli: CommandLine,
+    pub(crate) fleet: DemoFleet,
+    pub(crate) outputs: BTreeMap<String, String>,
+    /// What must be found nowhere.
+    pub(crate) secrets: Vec<String>,
+    _home: tempfile::TempDir,
+    runtime: Runtime,
+}
+
+impl Stack {
+    /// Starts the emulator and the fleet, builds and deploys the template, and puts the fleet in.
+    pub(crate) fn deploy(tools: &Tools) -> Stack {
+        let home = tempfile::tempdir().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+        let fleet = runtime.block_on(fleet(home.path())).unwrap();
+        let cli = CommandLine { home: home.path().to_owned() };
+        let built = build(tools, home.path());
+        let emulator = Emulator::start(tools, home.path());
+        let hash = cli.run(&["token", "seed", "--to", "token"], &[]);
+        assert!(hash.status.success(), "{}", String::from_utf8_lossy(&hash.stderr));
+        let hash = String::from_utf8(hash.stdout).unwrap().trim().to_owned();
+        let key = std::fs::read_to_string(home.path().join("demo_ed25519")).unwrap();
+        let secrets = vec![
+            std::fs::read_to_string(home.path().join("token")).unwrap().trim().to_owned(),
+            key.lines().nth(1).unwrap().to_owned(),
+        ];
+        emulator.call(
+            "ssm",
+            "AmazonSSM.PutParameter",
+            &json!({"Name": KEY, "Value": key, "Type": "SecureString"}),
+        );
+        deploy(tools, home.path(), &built, &emulator, &hash);
+        let outputs = outputs(&emulator);
+        let stack = Stack { emulator, cli, fleet, outputs, secrets, _home: home, runtime };
+        stack.put_the_fleet_in();
+        stack
+    }
+
+    /// Where its API is, as the emulator serves it.
+    pub(crate) fn url(&self) -> String {
+        let host =
+            self.outputs["ApiUrl"].trim_start_matches("https://").split('.').next().unwrap().to_owned();
+        format!("{}/_aws/execute-api/{host}/$default", self.emulator.url())
+    }
+
+    /// A request to the API of its env, as any script would send it.
+    pub(crate) fn ask(&self, method: &str, path: &str, body: &str) -> Answer {
+        let token = std::fs::read_to_string(self.cli.home.join("token")).unwrap();
+        let bearer = format!("Bearer {}", token.trim());
+        let (start, base) =
+            self.url().split_once("/_aws").map(|(a, b)| (a.to_owned(), format!("/_aws{b}"))).unwrap();
+        let path = format!("{base}/v1/envs/{ENV}/{path}");
+        http::send(&start, method, &path, &[("authorization", &bearer)], body).unwrap()
+    }
+
+    /// One service, as the API shows it.
+    pub(crate) fn service(&self, id: &str) -> Value {
+        self.ask("GET", &format!("services/{id}"), "").body
+    }
+
+    /// Waits until `id` is in this status.
+    pub(crate) fn wait_for(&self, id: &str, status: &str) {
+        self.wait(&format!("`{id}` to be {status}"), || self.service(id)["status"] == status);
+    }
+
+    /// Waits until it is so.
+    pub(crate) fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begun = Instant::now();
+        while !is_so() {
+            assert!(begun.elapsed() < PATIENCE, "waited in vain for {what}:\n{}", self.last_words());
+            std::thread::sleep(LOOK_AGAIN);
+        }
+    }
+
+    /// The service of this index, and where it runs.
+    pub(crate) fn resident(&self, index: usize) -> &Resident {
+        &self.fleet.residents()[index]
+    }
+
+    /// Its id.
+    pub(crate) fn id(&self, index: usize) -> String {
+        self.resident(index).spec.id.to_string()
+    }
+
+    /// The name of one of its functions.
+    pub(crate) fn function(&self, verb: &str) -> String {
+        format!("lamplighter-{ENV}-{verb}")
+    }
+
+    /// Kills a function's process, as a machine that dies does. False if it has none just now.
+    pub(crate) fn kill(&self, verb: &str) -> bool {
+        let wanted = format!("AWS_LAMBDA_FUNCTION_NAME={}", self.function(verb));
+        let mut killed = false;
+        for process in std::fs::read_dir("/proc").unwrap().flatten() {
+            let Ok(pid) = process.file_name().to_string_lossy().parse::<i32>() else { continue };
+            let read = |file: &str| std::fs::read(process.path().join(file)).unwrap_or_default();
+            let is_it = read("environ").split(|byte| *byte == 0).any(|one| one == wanted.as_bytes())
+                && read("cmdline").ends_with(b"bootstrap\0");
+            if is_it && let Some(pid) = rustix::process::Pid::from_raw(pid) {
+                killed |= rustix::process::kill_process(pid, rustix::process::Signal::KILL).is_ok();
+            }
+        }
+        killed
+    }
+
+    /// The last lines that anybody wrote.
+    pub(crate) fn last_words(&self) -> String {
+        let said = self.emulator.said();
+        let lines: Vec<&str> = said.lines().filter(|line| !line.contains("\"GET /")).collect();
+        lines[lines.len().saturating_sub(60)..].join("\n")
+    }
+
+    /// Runs what is not blocking.
+    pub(crate) fn block_on<T>(&self, future: impl Future<Output = T>) -> T {
+        self.runtime.block_on(future)
+    }
+
+    fn put_the_fleet_in(&self) {
+        let mut services: Vec<toml::Value> = Vec::new();
+        for resident in self.fleet.residents() {
+            let mut spec = serde_json::to_value(&resident.spec).unwrap();
+            spec["key"] = json!(format!("ssm:{KEY}"));
+            spec["owner"] = json!("owner@example.com");
+            // As patient as a test can be: an attempt's waits are shorter than by default, the cooldown above all.
+            spec["policy"] = json!({"settle": "1s", "backoff_base": "1s", "breaker_cooldown": "20s"});
+            services.push(toml::Value::try_from(spec).unwrap());
+        }
+        let mut env = toml::Table::new();
+        env.insert("every".to_owned(), "60s".into());
+        env.insert("admins".to_owned(), toml::Value::Array(vec!["admin@example.com".into()]));
+        env.insert("service".to_owned(), toml::Value::Array(services));
+        let envs = toml::Table::from_iter([(ENV.to_owned(), toml::Value::Table(env))]);
+        let file = toml::Table::from_iter([("env".to_owned(), toml::Value::Table(envs))]);
+        std::fs::write(self.cli.home.join("fleet.toml"), file.to_string()).unwrap();
+        let applied = self.cli.ask(&self.url(), &["apply", "fleet.toml", "--yes"]);
+        assert!(
+            applied.status.success(),
+            "{}\n{}\n{}",
+            String::from_utf8_lossy(&applied.stdout),
+            String::from_utf8_lossy(&applied.stderr),
+            self.last_words()
+        );
+    }
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap()
+}
+
+/// Builds the functions as an operator does, and answers where the built template is.
+fn build(tools: &Tools, home: &Path) -> PathBuf {
+    let folder = home.join("built");
+    let mut sam = tools.sam(home);
+    sam.args([
+        "build",
+        "--template",
+        "template.yaml",
+        "--parameter-overrides",
+        "Architecture=x86_64",
+        "--build-dir",
+    ]);
+    succeeds(sam.arg(&folder).env("CARGO_NET_OFFLINE", "true").current_dir(root()));
+    folder.join("template.yaml")
+}
+
+fn deploy(tools: &Tools, home: &Path, template: &Path, emulator: &Emulator, hash: &str) {
+    let mut sam = tools.sam(home);
+    sam.args(["deploy", "--no-confirm-changeset", "--resolve-s3", "--stack-name", "lamplighter-prod"]);
+    sam.args([
+        "--capabilities",
+        "CAPABILITY_IAM",
+        "CAPABILITY_AUTO_EXPAND",
+        "--region",
+        REGION,
+        "--template-file",
+    ]);
+    sam.arg(template).arg("--parameter-overrides").args([
+        "Architecture=x86_64".to_owned(),
+        format!("Env={ENV}"),
+        format!("MailFrom={FROM}"),
+        "CreateMailIdentity=true".to_owned(),
+        format!("AdminTokenSha256={hash}"),
+    ]);
+    sam.env("AWS_ENDPOINT_URL", emulator.url())
+        .env("AWS_ACCESS_KEY_ID", "test")
+        .env("AWS_SECRET_ACCESS_KEY", "test");
+    succeeds(sam.current_dir(home));
+}
+
+fn succeeds(command: &mut Command) {
+    let output = command.output().unwrap();
+    let said = [&output.stdout[..], &output.stderr].concat();
+    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+}
+
+/// What the stack says of itself.
+fn outputs(emulator: &Emulator) -> BTreeMap<String, String> {
+    let form = "Action=DescribeStacks&StackName=lamplighter-prod&Version=2010-05-15";
+    let answer = emulator.query("cloudformation", form);
+    let between = |text: &str, tag: &str| {
+        let (_, rest) = text.split_once(&format!("<{tag}>"))?;
+        Some(rest.split_once(&format!("</{tag}>"))?.0.to_owned())
+    };
+    let parts = answer.split("<OutputKey>").skip(1).map(|part| format!("<OutputKey>{part}"));
+    parts.filter_map(|part| Some((between(&part, "OutputKey")?, between(&part, "OutputValue")?))).collect()
+}

@@ -1,0 +1,34 @@
+//! The tools: the emulator, SAM, and cargo's way to build functions.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// Where the tools are.
+pub(crate) struct Tools {
+    folder: PathBuf,
+}
+
+/// The folder that `.ci/aws-tools` has filled, if there is one.
+pub(crate) fn find() -> Option<Tools> {
+    let folder = PathBuf::from(std::env::var_os("LAMPLIGHTER_AWS_TOOLS")?);
+    assert!(folder.join("emulator/bin/ministack").exists(), "`{}` has no emulator in it", folder.display());
+    Some(Tools { folder })
+}
+
+impl Tools {
+    /// A tool of the emulator's world.
+    pub(crate) fn emulator(&self) -> Command {
+        Command::new(self.folder.join("emulator/bin/ministack"))
+    }
+
+    /// SAM, told of nobody's account.
+    pub(crate) fn sam(&self, home: &std::path::Path) -> Command {
+        let mut sam = Command::new(self.folder.join("sam/bin/sam"));
+        let path = std::env::var("PATH").unwrap_or_default();
+        sam.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
+        sam.env("SAM_CLI_TELEMETRY", "0").env("CARGO_LAMBDA_COMPILER", "cargo");
+        // Cargo keeps what it has fetched below HOME, unless told where; only SAM's own settings go elsewhere.
+        sam.env("__SAM_CLI_APP_DIR", home.join("sam"));
+        sam
+    }
+}
