@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lamplighter_app::rollouts::seek_missed;
-use lamplighter_app::{Env, EnvParts, advance, deliver, recover, sweep};
+use lamplighter_app::{Env, EnvParts, Sweeps, When, advance, deliver, recover, round, sweep_shard};
 use lamplighter_notify::Place;
 use lamplighter_store::Store;
 use lamplighter_store::embedded::{Call, Injected, Intercept};
@@ -172,7 +172,12 @@ impl World {
         let sweeping = async {
             loop {
                 let tick = sweeping.clock().now().tick(pace.sweeps);
-                sweep(&sweeping, tick).await.expect("the table answers a sweep");
+                let round = round(&sweeping, When::Tick(tick)).await.expect("the table says what is due");
+                for shard in round.due {
+                    sweep_shard(&sweeping, &round.settings, shard, tick, pace.sweeps)
+                        .await
+                        .expect("the table answers a sweep");
+                }
                 tokio::time::sleep(pace.sweeps).await;
             }
         };
@@ -195,7 +200,7 @@ impl World {
         };
         let notifying = async {
             loop {
-                deliver(&notifying).await.expect("the table answers the courier");
+                deliver(&notifying, || false).await.expect("the table answers the courier");
                 tokio::time::sleep(pace.rings).await;
             }
         };
@@ -216,6 +221,7 @@ impl World {
             place: Place::default(),
             clock: self.clock.clone(),
             owner: by.as_str().to_owned(),
+            sweeps: Sweeps::Apart,
         })
     }
 }

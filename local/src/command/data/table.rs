@@ -76,7 +76,13 @@ fn not_opened(table: &str, error: &OpenError) -> Failure {
         }
         OpenError::Store(StoreError::Unavailable { .. }) => Failure { exit: Exit::Unreachable, ..plain }
             .hint("look at the network, the region, and `AWS_ENDPOINT_URL` if it is set"),
-        OpenError::Store(StoreError::Full | StoreError::BadItem { .. } | StoreError::EnvFull { .. })
+        OpenError::Store(
+            StoreError::Full
+            | StoreError::BadItem { .. }
+            | StoreError::NewerSchema { .. }
+            | StoreError::EnvFull { .. },
+        )
+        | OpenError::Empty { .. }
         | OpenError::NoTable { .. }
         | OpenError::NotOurs { .. }
         | OpenError::OtherEnv { .. }
