@@ -7,6 +7,7 @@ use std::sync::Arc;
 use axum::body::{Body, to_bytes};
 use axum::http::Request;
 use lamplighter_core::Moment;
+use lamplighter_core::watch::Status;
 use lamplighter_http::{Home, router};
 use serde_json::Value;
 use tower::ServiceExt as _;
@@ -272,6 +273,21 @@ fn five_alarms_look_at_five_metrics_and_each_says_what_to_do() {
         assert_eq!(alarm["AlarmActions"][0]["Ref"], "AlarmTopic", "{name} tells nobody");
         let says = alarm["AlarmDescription"].as_str().unwrap_or_default();
         assert!(says.split(". ").count() > 1, "{name} says what happened, and not what to do: {says}");
+    }
+}
+
+#[test]
+fn the_alarms_read_what_is_written() {
+    let template = template();
+    let pattern = |name: &str| template["Resources"][name]["Properties"]["FilterPattern"].as_str();
+    let opened = format!(r#"{{ $.fields.status = "{}" }}"#, Status::CircuitOpen);
+    assert_eq!(pattern("BreakersOpened"), Some(opened.as_str()));
+    assert!(pattern("ErrorLines").is_some_and(|lines| lines.contains(r#"$.level = "ERROR""#)));
+    for (name, filter) in resources(&template, "AWS::Logs::MetricFilter") {
+        for metric in each(&filter["MetricTransformations"]) {
+            assert!(metric["DefaultValue"].is_null(), "{name} would be paid for while all is well");
+            assert!(metric["Dimensions"].is_null(), "{name} would be a metric for each value");
+        }
     }
 }
 

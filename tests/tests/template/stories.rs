@@ -21,11 +21,11 @@ use lamplighter_tests::sim::{World, on_virtual_time};
 use serde_json::json;
 
 /// As the minute's ticks and their rings come.
-const BY_THE_MINUTE: Pace = Pace { sweeps: Duration::from_secs(60), rings: Duration::from_secs(1) };
+const BY_THE_MINUTE: Pace = Pace { sweeps: Duration::from_secs(60), rings: Duration::from_secs(2) };
 /// For stories of hours.
-const PATIENTLY: Pace = Pace { sweeps: Duration::from_secs(60), rings: Duration::from_secs(10) };
+const PATIENTLY: Pace = Pace { sweeps: Duration::from_secs(60), rings: Duration::from_secs(30) };
 /// So that a sweep comes between any two steps.
-const CLOSELY: Pace = Pace { sweeps: Duration::from_secs(5), rings: Duration::from_millis(500) };
+const CLOSELY: Pace = Pace { sweeps: Duration::from_secs(5), rings: Duration::from_secs(1) };
 
 /// Stories of the fleet, in which what is restarted is healed, fails, opens its breaker, or is not touched at all.
 pub(crate) fn play_stories(touched: &Touched) {
