@@ -6,16 +6,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lamplighter_app::rollouts::seek_missed;
-use lamplighter_app::{Env, EnvParts, Sweeps, When, advance, deliver, recover, round, sweep_shard};
+use lamplighter_app::{Env, EnvParts, Sweeps, When, deliver, round, sweep_shard};
 use lamplighter_notify::Place;
-use lamplighter_store::Store;
 use lamplighter_store::embedded::{Call, Injected, Intercept};
+use lamplighter_store::{Store, StoreError};
 use serde_json::Value;
 
 use super::World;
 use super::crash::Crash;
 use super::table::Table;
 
+/// How often each writes down what it consumed.
+const KEEP_EVERY: Duration = Duration::from_secs(60);
+/// As long as the function may take.
+const SWEEP_LIMIT: Duration = Duration::from_secs(60);
 /// How often missed pushes are sought.
 const SEEK_EVERY: Duration = Duration::from_secs(60);
 
@@ -163,36 +167,29 @@ impl World {
     /// # Panics
     /// If the table cannot be opened, or fails a function: no bad day is meant here.
     pub async fn functions(&self, pace: Pace, touched: &Touched) {
-        let [sweeping, recovering, advancing, notifying] = [
-            Box::pin(self.function(Function::Sweep, touched)).await,
-            Box::pin(self.function(Function::Recover, touched)).await,
-            Box::pin(self.function(Function::Advance, touched)).await,
-            Box::pin(self.function(Function::Notify, touched)).await,
-        ];
+        let mut functions = Vec::new();
+        for function in Function::ALL {
+            functions.push(Box::pin(self.function(function, touched)).await);
+        }
+        let [sweep, recover, advance, notify] = functions.as_slice() else { return };
         let sweeping = async {
             loop {
-                let tick = sweeping.clock().now().tick(pace.sweeps);
-                let round = round(&sweeping, When::Tick(tick)).await.expect("the table says what is due");
-                for shard in round.due {
-                    sweep_shard(&sweeping, &round.settings, shard, tick, pace.sweeps)
-                        .await
-                        .expect("the table answers a sweep");
-                }
+                sweep_once(sweep).await.expect("the table answers a sweep");
                 tokio::time::sleep(pace.sweeps).await;
             }
         };
         let recovering = async {
             loop {
-                recover(&recovering, || false).await.expect("the table answers `recover`");
+                lamplighter_app::recover(recover, || false).await.expect("the table answers `recover`");
                 tokio::time::sleep(pace.rings).await;
             }
         };
         let advancing = async {
             let mut seek = self.clock.now() + SEEK_EVERY;
             loop {
-                advance(&advancing, || false).await.expect("the table answers `advance`");
+                lamplighter_app::advance(advance, || false).await.expect("the table answers `advance`");
                 if self.clock.now() >= seek {
-                    seek_missed(&advancing).await.expect("the table answers who seeks missed pushes");
+                    seek_missed(advance).await.expect("the table answers who seeks missed pushes");
                     seek = self.clock.now() + SEEK_EVERY;
                 }
                 tokio::time::sleep(pace.rings).await;
@@ -200,11 +197,26 @@ impl World {
         };
         let notifying = async {
             loop {
-                deliver(&notifying, || false).await.expect("the table answers the courier");
+                deliver(notify, || false).await.expect("the table answers the courier");
                 tokio::time::sleep(pace.rings).await;
             }
         };
-        tokio::join!(Box::pin(sweeping), Box::pin(recovering), Box::pin(advancing), Box::pin(notifying));
+        let keeping_the_ledger = async {
+            loop {
+                tokio::time::sleep(KEEP_EVERY).await;
+                for function in &functions {
+                    let now = self.clock.now();
+                    function.store().keep_ledger(now, now).await.expect("the table takes the ledger");
+                }
+            }
+        };
+        tokio::join!(
+            Box::pin(sweeping),
+            Box::pin(recovering),
+            Box::pin(advancing),
+            Box::pin(notifying),
+            Box::pin(keeping_the_ledger)
+        );
     }
 
     async fn function(&self, by: Function, touched: &Touched) -> Env {
@@ -224,4 +236,13 @@ impl World {
             sweeps: Sweeps::Apart,
         })
     }
+}
+
+/// A minute's sweep, shard by shard, each as if it were a call of its own.
+async fn sweep_once(env: &Env) -> Result<(), StoreError> {
+    let round = round(env, When::Grid(env.clock().now())).await?;
+    for shard in round.due {
+        sweep_shard(env, &round.settings, shard, round.tick, SWEEP_LIMIT).await?;
+    }
+    Ok(())
 }
