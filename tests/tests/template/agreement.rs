@@ -277,6 +277,15 @@ fn five_alarms_look_at_five_metrics_and_each_says_what_to_do() {
 }
 
 #[test]
+fn a_tick_that_fails_is_not_hidden_by_rings_that_succeed() {
+    let template = template();
+    let alarm = &template["Resources"]["NoSweepAlarm"]["Properties"];
+    assert_eq!(alarm["MetricName"], "Errors");
+    assert_eq!(alarm["Statistic"], "Maximum", "the smallest number of a minute is that of its rings");
+    assert_eq!(alarm["TreatMissingData"], "breaching", "no call at all is no sweep");
+}
+
+#[test]
 fn the_alarms_read_what_is_written() {
     let template = template();
     let pattern = |name: &str| template["Resources"][name]["Properties"]["FilterPattern"].as_str();
