@@ -10,8 +10,9 @@ use lamplighter_core::{EnvName, Moment};
 use lamplighter_store::StoreError;
 use tokio::sync::{Mutex, Semaphore};
 use tokio::time::Instant;
+use zeroize::Zeroizing;
 
-use crate::hooks::{HookKey, Secrets};
+use crate::hooks::{HookKey, Secrets, Vault};
 use crate::throttle::Throttle;
 
 /// Requests answered at once; more are told to come again. Each holds at most a body and a page of a list.
@@ -93,7 +94,21 @@ impl Home {
     /// The same home, where the secrets of hooks that are written as `file:PATH` lie in `base_dir`.
     #[must_use]
     pub fn with_secrets_in(self, base_dir: impl Into<PathBuf>) -> Self {
-        Self { secrets: Secrets { base_dir: base_dir.into() }, ..self }
+        let secrets = Secrets { base_dir: base_dir.into(), ..self.secrets };
+        Self { secrets, ..self }
+    }
+
+    /// The same home, where the secrets of hooks that are written as `ssm:/PARAMETER` are read by `read`. It is told a
+    /// parameter's name, and answers its text, or in one line, without secrets, why it cannot be had. A secret is read
+    /// once in five minutes, and one that cannot be read once in half a minute, however many calls come.
+    #[must_use]
+    pub fn with_vault<R, F>(self, read: R) -> Self
+    where
+        R: Fn(String) -> F + Send + Sync + 'static,
+        F: Future<Output = Result<Zeroizing<String>, String>> + Send + 'static,
+    {
+        let secrets = Secrets { vault: Some(Vault::new(read)), ..self.secrets };
+        Self { secrets, ..self }
     }
 
     /// The secrets of an env's hooks that cannot be used, each with the reason: a hook without any refuses every call.

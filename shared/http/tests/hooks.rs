@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use axum::body::Body;
 use axum::extract::ConnectInfo;
@@ -16,10 +16,12 @@ use http_body_util::BodyExt as _;
 use lamplighter_app::rollouts::{Waited, begin_waiting, seek_missed};
 use lamplighter_core::notice::NoticeKind;
 use lamplighter_core::rollout::{AppState, Quarantined};
+use lamplighter_http::{Home, router};
 use lamplighter_store::embedded::{Call, Injected, Intercept};
 use serde_json::{Value, json};
 use sha2::Sha256;
 use tower::ServiceExt as _;
+use zeroize::Zeroizing;
 
 mod house;
 use house::code::Code;
@@ -555,4 +557,46 @@ async fn calls_that_never_end_use_up_neither_the_api_nor_for_long_the_hooks() {
         assert_eq!(call.await.unwrap().unwrap().status(), 504);
     }
     assert_eq!(github(&house, NEW, "d-1", "ping", &json!({})).await.status, 202);
+}
+
+#[tokio::test]
+async fn a_secret_in_the_vault_proves_calls_and_strangers_cannot_have_it_read_again() {
+    let mut house = House::new().await;
+    let reads = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&reads);
+    let home = Home::new([Arc::clone(&house.env)], house.now(), "0.1.0").with_vault(move |name| {
+        counted.fetch_add(1, Ordering::Relaxed);
+        async move {
+            match name.as_str() {
+                "/hooks/github" => Ok(Zeroizing::new(format!("{NEW}\n"))),
+                _ => Err("ParameterNotFound".to_owned()),
+            }
+        }
+    });
+    house.home = Arc::new(home.with_secrets_in(house.folder()));
+    house.router = router(Arc::clone(&house.home));
+    write_secret(house.folder(), "old", OLD);
+    let settings = json!({"hooks": {
+        "github": {"kind": "github", "secret": ["file:old", "ssm:/hooks/github"], "app": "shop", "repository": "acme/shop"},
+        "standard": {"kind": "standard", "secret": "ssm:/hooks/missing", "app": "shop"},
+    }});
+    let said = house.call(Method::PUT, &format!("{E}/settings"), &[], Some(settings)).await;
+    assert_eq!(said.status, 200, "{}", said.text);
+    let nowhere = house.send(Method::POST, "/hooks/prod/nosuch", &[], Body::empty()).await;
+    assert_eq!(nowhere.status, 401);
+    assert_eq!(reads.load(Ordering::Relaxed), 2, "whichever hook is called, the secrets of all are read");
+    for (id, secret, status) in
+        [("d-1", NEW, 202), ("d-2", OLD, 202), ("d-3", FORGOTTEN, 401), ("d-4", FORGOTTEN, 401)]
+    {
+        assert_eq!(github(&house, secret, id, "ping", &json!({})).await.status, status, "{secret}");
+    }
+    assert_eq!(standard(&house, "m-1", 0, &json!({})).await.status, 401);
+    let problems = house.home.unusable_secrets(&house.env).await.unwrap();
+    assert_eq!(problems.len(), 1, "{problems:?}");
+    assert!(
+        problems[0]
+            .starts_with("hook `standard`: secret `ssm:/hooks/missing` cannot be read: ParameterNotFound"),
+        "{problems:?}"
+    );
+    assert_eq!(reads.load(Ordering::Relaxed), 2, "neither proved nor unproved calls read again");
 }

@@ -5,12 +5,14 @@ mod payload;
 mod proof;
 mod receive;
 mod secrets;
+mod vault;
 
 use axum::http::Method;
 use axum::routing::{get, post};
 
 pub use secrets::HookKey;
 pub(crate) use secrets::Secrets;
+pub(crate) use vault::Vault;
 
 use crate::operation::{AFTER, Access, Given, IDEMPOTENCY_KEY, JSON, LIMIT, Operation, Taken};
 

@@ -121,6 +121,7 @@ async fn prove(
         return Ok(Err(Unproved { why: "there is no env", problems: Vec::new() }));
     };
     let settings = env.store().for_verb(Verb::Api).settings().await?.1;
+    home.secrets.warm(settings.hooks.values()).await;
     let named: Option<HookName> = addressed.hook.parse().ok();
     let known = named.filter(|_| env.name().as_str() == addressed.env).and_then(|name| {
         settings.hooks.get_key_value(&name).map(|(name, hook)| (name.clone(), hook.clone()))

@@ -1,14 +1,19 @@
-//! The secrets that calls of hooks are proved by: read where they lie, at each call, so that a rotation needs no restart.
+//! The secrets that calls of hooks are proved by: read where they lie, at each call or, from a vault, every few minutes, so
+//! that a rotation needs no restart.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use lamplighter_core::hook::HookKind;
+use futures_util::future::join_all;
+use lamplighter_core::hook::{Hook, HookKind};
 use lamplighter_core::spec::KeyRef;
 use zeroize::Zeroizing;
+
+use super::vault::Vault;
 
 /// What a secret of Standard Webhooks begins with.
 const STANDARD_PREFIX: &str = "whsec_";
@@ -66,17 +71,26 @@ impl HookKey {
 pub(crate) struct Secrets {
     /// What `file:` paths are relative to.
     pub(crate) base_dir: PathBuf,
+    /// Where those lie that are written as `ssm:/PARAMETER`, if this home has such a place.
+    pub(crate) vault: Option<Vault>,
 }
 
 impl Secrets {
     /// The keys at these places that can be read, and why the others cannot.
     pub(crate) async fn read(&self, kind: HookKind, places: Vec<KeyRef>) -> (Vec<HookKey>, Vec<String>) {
+        let (mut here, mut in_vault) = (Vec::new(), Vec::new());
+        for place in places {
+            match (place, &self.vault) {
+                (KeyRef::Ssm(name), Some(vault)) => in_vault.push(key_in(vault, kind, &name).await),
+                (place, _) => here.push(place),
+            }
+        }
         let base_dir = self.base_dir.clone();
         let read = tokio::task::spawn_blocking(move || {
-            places.iter().map(|place| key_at(&base_dir, kind, place)).collect::<Vec<_>>()
+            here.iter().map(|place| key_at(&base_dir, kind, place)).collect::<Vec<_>>()
         });
         let (mut keys, mut problems) = (Vec::new(), Vec::new());
-        for one in read.await.unwrap_or_default() {
+        for one in read.await.unwrap_or_default().into_iter().chain(in_vault) {
             match one {
                 Ok(key) => keys.push(key),
                 Err(problem) => problems.push(problem),
@@ -84,6 +98,27 @@ impl Secrets {
         }
         (keys, problems)
     }
+
+    /// Reads from the vault whatever these hooks need and is not remembered. Done for all hooks of an env whichever of
+    /// them is called, so that the time an answer takes does not tell which there are.
+    pub(crate) async fn warm(&self, hooks: impl Iterator<Item = &Hook>) {
+        let Some(vault) = &self.vault else { return };
+        let names: BTreeSet<&str> =
+            hooks.flat_map(|hook| hook.secret.iter().filter_map(name_in_vault)).collect();
+        join_all(names.into_iter().map(|name| vault.text(name))).await;
+    }
+}
+
+fn name_in_vault(place: &KeyRef) -> Option<&str> {
+    match place {
+        KeyRef::Ssm(name) => Some(name),
+        KeyRef::File(_) | KeyRef::Sealed(_) => None,
+    }
+}
+
+async fn key_in(vault: &Vault, kind: HookKind, name: &str) -> Result<HookKey, String> {
+    let text = vault.text(name).await.map_err(|what| format!("`ssm:{name}` {what}"))?;
+    HookKey::read(kind, &text).map_err(|what| format!("`ssm:{name}`: {what}"))
 }
 
 fn key_at(base_dir: &Path, kind: HookKind, place: &KeyRef) -> Result<HookKey, String> {
@@ -148,7 +183,7 @@ mod tests {
         let path = dir.path().join("secret");
         std::fs::write(&path, "0123456789abcdef").unwrap();
         let places = ["secret", "missing"].map(|name| KeyRef::File(name.to_owned())).to_vec();
-        let secrets = Secrets { base_dir: dir.path().to_owned() };
+        let secrets = Secrets { base_dir: dir.path().to_owned(), vault: None };
         let set = |mode| std::fs::set_permissions(&path, std::fs::Permissions::from_mode(mode)).unwrap();
         set(0o644);
         let (keys, problems) = secrets.read(HookKind::Github, places.clone()).await;

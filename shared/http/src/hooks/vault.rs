@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use lamplighter_core::hook::{HOOKS_MAX, SECRETS_MAX};
+use lamplighter_core::sight::one_line;
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -20,6 +21,8 @@ const FAILURE_KEPT: Duration = Duration::from_secs(30);
 const READ_LIMIT: Duration = Duration::from_secs(5);
 /// Most secrets remembered: all that one env can name, several times over. Above it all are forgotten, and read anew.
 const REMEMBERED_MAX: usize = 1_024;
+/// Most characters of what the vault says of a failure.
+const MAX_REASON_CHARS: usize = 200;
 /// Longest secret, in bytes.
 const SECRET_BYTES_MAX: usize = 4_096;
 
@@ -83,6 +86,7 @@ impl Vault {
 }
 
 fn unread(why: &str) -> String {
+    let why = one_line(why, MAX_REASON_CHARS);
     format!("cannot be read: {why}; check the parameter's name and the right to decrypt it")
 }
 
