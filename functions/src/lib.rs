@@ -24,5 +24,5 @@ pub use failure::Failure;
 pub use function::{Call, Function};
 pub use http::serve;
 pub use occasion::{Occasion, Ring};
-pub use run::run;
+pub use run::{Verb, run};
 pub use sweeping::sweep;

@@ -37,7 +37,8 @@ pub async fn run(role: Role, verb: Verb) -> Result<(), Error> {
             Diagnostic::from(failure)
         })
     });
-    lambda_runtime::run(handler).await
+    // Boxed: what a verb holds is large, and the runtime wraps it many times over.
+    Box::pin(lambda_runtime::run(handler)).await
 }
 
 async fn one(

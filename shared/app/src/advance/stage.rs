@@ -107,7 +107,7 @@ impl Pass<'_> {
             .collect()
             .await;
         let overdue = self.env.clock().now() >= latest;
-        let (mut not_seen, mut sick) = (false, false);
+        let (mut not_seen, mut moved) = (false, false);
         for one in seen {
             let (row, placed, health) = one?;
             let Some(placed) = placed else { continue };
@@ -120,14 +120,18 @@ impl Pass<'_> {
                     continue;
                 }
             };
-            sick = true;
-            self.take_back(settings, head, &row, &placed, &why, look.as_deref()).await?;
+            match self.take_back(settings, head, &row, &placed, &why, look.as_deref()).await? {
+                true => moved = true,
+                // Somebody else has it in hand, such as a restart that is open: it is looked at again in a while.
+                false => not_seen = true,
+            }
         }
-        if sick {
+        if moved {
             return Ok(None);
         }
         if not_seen {
-            return Ok(Some((self.env.clock().now() + LOOK_AGAIN).min(latest)));
+            let again = self.env.clock().now() + LOOK_AGAIN;
+            return Ok(Some(if overdue { again } else { again.min(latest) }));
         }
         let now = self.env.clock().now();
         let passed = self
