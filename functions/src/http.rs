@@ -76,7 +76,10 @@ async fn home(function: &Function) -> Result<Home, Failure> {
             problem: error.to_string(),
         })?;
     }
-    Ok(Home::new([Arc::clone(&function.env)], function.now(), env!("CARGO_PKG_VERSION")).without_streams())
+    let read = Arc::clone(&function.vault);
+    Ok(Home::new([Arc::clone(&function.env)], function.now(), env!("CARGO_PKG_VERSION"))
+        .with_vault(move |name| read(name))
+        .without_streams())
 }
 
 fn behind_the_gateway(home: Home) -> Api {

@@ -139,6 +139,23 @@ mod tests {
     }
 
     #[test]
+    fn the_recorded_events_are_what_functions_are_woken_by() {
+        let ring = |text: &str| match Occasion::read(&serde_json::from_str(text).unwrap()).unwrap() {
+            Occasion::Rung(ring) => ring,
+            Occasion::Minute(minute) => panic!("a ring is read as the minute {minute}"),
+        };
+        let due = 1_767_312_000;
+        assert_eq!(ring(include_str!("../../tests/events/recover.json")), Ring::Recover { due });
+        assert_eq!(ring(include_str!("../../tests/events/advance.json")), Ring::Advance { due });
+        assert_eq!(ring(include_str!("../../tests/events/notify.json")), Ring::Notify { due });
+        let minute = serde_json::from_str(include_str!("../../tests/events/minute.json")).unwrap();
+        assert_eq!(Occasion::read(&minute).unwrap(), Occasion::Minute(at(due)));
+        let queue: Value = serde_json::from_str(include_str!("../../tests/events/queue.json")).unwrap();
+        let body = queue["Records"][0]["body"].as_str().unwrap();
+        assert_eq!(ring(body), Ring::Shard { due, tick: 1_767_312_000, shard: 0 });
+    }
+
+    #[test]
     fn a_schedule_s_event_is_of_its_own_minute() {
         let event = json!({"version": "0", "id": "1", "detail-type": "Scheduled Event", "source": "aws.scheduler",
             "account": "0", "time": "2026-01-02T00:00:59Z", "region": "r", "resources": [], "detail": "{}"});

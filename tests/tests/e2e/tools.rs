@@ -26,6 +26,8 @@ impl Tools {
         let mut sam = Command::new(self.folder.join("sam/bin/sam"));
         let path = std::env::var("PATH").unwrap_or_default();
         sam.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
+        // The functions are measured by nobody: built as they are deployed.
+        sam.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
         sam.env("SAM_CLI_TELEMETRY", "0").env("CARGO_LAMBDA_COMPILER", "cargo");
         // Cargo keeps what it has fetched below HOME, unless told where; only SAM's own settings go elsewhere.
         sam.env("__SAM_CLI_APP_DIR", home.join("sam"));
