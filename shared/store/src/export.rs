@@ -65,7 +65,7 @@ pub enum ExportError {
         ours: String,
     },
     /// The table has items: nothing was imported.
-    #[error("the table is not empty; import into a new one")]
+    #[error("the table is not empty; import into a new one, before anything has worked with it")]
     NotEmpty,
 }
 

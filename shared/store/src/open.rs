@@ -29,11 +29,19 @@ pub const AWS_OPERATION_LIMIT: Duration = Duration::from_secs(5);
 /// Tries of one call, the first included. Every write here may be doubled without harm.
 const AWS_TRIES: u32 = 3;
 
+/// Longest one of these tries may take, so that one that hangs leaves time for the next.
+const AWS_TRY_LIMIT: Duration = Duration::from_secs(2);
+
+const _: () = assert!(AWS_TRY_LIMIT.as_millis() * 2 < AWS_OPERATION_LIMIT.as_millis(), "a second try fits");
+
 /// The client for a table on AWS, from the account's configuration, with this crate's deadlines and retries. It is made
 /// of the one type that all of AWS's clients share, so that only this crate knows the table's own.
 #[must_use]
 pub fn aws_client(account: &SdkConfig) -> Client {
-    let limits = TimeoutConfig::builder().operation_timeout(AWS_OPERATION_LIMIT).build();
+    let limits = TimeoutConfig::builder()
+        .operation_timeout(AWS_OPERATION_LIMIT)
+        .operation_attempt_timeout(AWS_TRY_LIMIT)
+        .build();
     let retries = RetryConfig::standard().with_max_attempts(AWS_TRIES);
     let account = aws_sdk_dynamodb::config::Builder::from(account);
     Client::from_conf(account.timeout_config(limits).retry_config(retries).build())

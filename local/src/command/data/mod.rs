@@ -9,7 +9,7 @@ use std::time::SystemTime;
 
 use lamplighter_core::EnvName;
 use lamplighter_core::moment::Moment;
-use lamplighter_store::{Exported, Store};
+use lamplighter_store::{ExportError, Exported, Store};
 
 use crate::cli::{DataVerb, Global, Kept};
 use crate::config::{DEFAULT_ENV, data_file};
@@ -26,10 +26,10 @@ pub(super) async fn run(global: &Global, verb: DataVerb) -> Outcome {
         DataVerb::Export { kept, to } => {
             let store = open_existing(&kept, &env).await?;
             let exported = match &to {
-                Some(to) => export_to_file(&store, to).await?,
+                Some(to) => export_to_file(&store, to, &kept).await?,
                 None => {
                     let mut text = Vec::new();
-                    let exported = store.export(&mut text).await.map_err(|error| failed(&error))?;
+                    let exported = store.export(&mut text).await.map_err(|error| not_moved(&kept, &error))?;
                     say::data(&String::from_utf8_lossy(&text))?;
                     exported
                 }
@@ -60,7 +60,7 @@ async fn import(kept: &Kept, env: &EnvName, from: &Path) -> Result<Exported, Fai
     })?;
     let store = open_any(kept, env).await?;
     let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
-    let imported = imported.map_err(|error| failed(&error))?;
+    let imported = imported.map_err(|error| not_moved(kept, &error))?;
     if kept.table.is_some() {
         table::tell_of_what_stays_behind(&store).await?;
     }
@@ -106,7 +106,7 @@ fn make_folder(data: &Path) -> Result<(), Failure> {
 }
 
 /// Writes beside the file and renames: a broken export never replaces a good one. Only its owner may read it.
-async fn export_to_file(store: &Store, to: &Path) -> Result<Exported, Failure> {
+async fn export_to_file(store: &Store, to: &Path, kept: &Kept) -> Result<Exported, Failure> {
     let failed_writing =
         |error: std::io::Error| Failure::new(Exit::Failed, format!("writing `{}`: {error}", to.display()));
     let folder = match to.parent() {
@@ -114,10 +114,18 @@ async fn export_to_file(store: &Store, to: &Path) -> Result<Exported, Failure> {
         Some(_) | None => Path::new("."),
     };
     let mut file = tempfile::NamedTempFile::new_in(folder).map_err(failed_writing)?;
-    let exported = store.export(file.as_file_mut()).await.map_err(|error| failed(&error))?;
+    let exported = store.export(file.as_file_mut()).await;
+    let exported = exported.map_err(|error| not_moved(kept, &error))?;
     file.as_file().sync_all().map_err(failed_writing)?;
     file.persist(to).map_err(|error| failed_writing(error.error))?;
     Ok(exported)
+}
+
+fn not_moved(kept: &Kept, error: &ExportError) -> Failure {
+    match &kept.table {
+        Some(table) => table::not_moved(table, error),
+        None => failed(error),
+    }
 }
 
 fn failed(error: &dyn std::error::Error) -> Failure {

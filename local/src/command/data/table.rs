@@ -6,7 +6,7 @@ use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
 use lamplighter_core::spec::{KeyRef, ServiceSpec, Transport};
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_store::{OpenError, Store, StoreError, aws_client};
+use lamplighter_store::{ExportError, OpenError, Store, StoreError, aws_client};
 
 use super::{failed, with_causes};
 use crate::exit::{Exit, Failure};
@@ -17,6 +17,9 @@ const CREDENTIALS_LIMIT: Duration = Duration::from_secs(10);
 /// How credentials of any kind come into a shell; this program itself reads no single sign-on.
 const CREDENTIALS_HINT: &str =
     "put them into this shell: eval \"$(aws configure export-credentials --format env)\"";
+/// What the commands ask of a table, as policies call it.
+const RIGHTS_HINT: &str = "an export needs `dynamodb:GetItem`, `PutItem`, `UpdateItem` and `Scan` on the table, an import \
+                           `DeleteItem`, `BatchWriteItem` and `Query` as well";
 /// Services that are read at once when those are counted that cannot work on AWS.
 const PAGE: usize = 500;
 
@@ -55,41 +58,50 @@ const UNKNOWN_CALLER: [&str; 5] = [
 ];
 
 fn not_opened(table: &str, error: &OpenError) -> Failure {
-    let plain = failed(error);
     match error {
-        OpenError::Store(StoreError::Refused { because, .. }) => {
-            let code = because.split(':').next().unwrap_or_default();
-            if code == "AccessDeniedException" {
-                let hint = "an export needs `dynamodb:GetItem` and `dynamodb:Scan` on the table, an import \
-                            `dynamodb:PutItem`, `UpdateItem`, `DeleteItem`, `BatchWriteItem` and `Query` as well";
-                return Failure::new(
-                    Exit::Refused,
-                    format!("AWS does not let you use `{table}` ({because})"),
-                )
-                .hint(hint);
-            }
-            if UNKNOWN_CALLER.contains(&code) {
-                return Failure::new(Exit::Refused, format!("AWS does not take the credentials ({because})"))
-                    .hint(CREDENTIALS_HINT);
-            }
-            plain
-        }
-        OpenError::Store(StoreError::Unavailable { .. }) => Failure { exit: Exit::Unreachable, ..plain }
-            .hint("look at the network, the region, and `AWS_ENDPOINT_URL` if it is set"),
-        OpenError::Store(
-            StoreError::Full
-            | StoreError::BadItem { .. }
-            | StoreError::NewerSchema { .. }
-            | StoreError::EnvFull { .. },
-        )
-        | OpenError::Empty { .. }
+        OpenError::Store(error) => not_answered(table, error),
+        OpenError::Empty { .. }
         | OpenError::NoTable { .. }
         | OpenError::NotOurs { .. }
         | OpenError::OtherEnv { .. }
         | OpenError::NewerSchema { .. }
         | OpenError::HalfImported { .. }
         | OpenError::InUse { .. }
-        | OpenError::File { .. } => plain,
+        | OpenError::File { .. } => failed(error),
+    }
+}
+
+/// What an export or an import of the table says that came to nothing.
+pub(super) fn not_moved(table: &str, error: &ExportError) -> Failure {
+    match error {
+        ExportError::Store(error) => not_answered(table, error),
+        ExportError::File(_)
+        | ExportError::BadFile { .. }
+        | ExportError::OtherEnv { .. }
+        | ExportError::NotEmpty => failed(error),
+    }
+}
+
+fn not_answered(table: &str, error: &StoreError) -> Failure {
+    match error {
+        StoreError::Refused { operation, because } => {
+            let code = because.split(':').next().unwrap_or_default();
+            if code == "AccessDeniedException" {
+                let what = format!("AWS does not let you ask `{operation}` of `{table}`: {because}");
+                return Failure::new(Exit::Refused, what).hint(RIGHTS_HINT);
+            }
+            if UNKNOWN_CALLER.contains(&code) {
+                return Failure::new(Exit::Refused, format!("AWS does not take the credentials: {because}"))
+                    .hint(CREDENTIALS_HINT);
+            }
+            Failure::new(Exit::Failed, error.to_string())
+        }
+        StoreError::Unavailable { .. } => Failure::new(Exit::Unreachable, error.to_string())
+            .hint("look at the network, the region, and `AWS_ENDPOINT_URL` if it is set"),
+        StoreError::Full
+        | StoreError::BadItem { .. }
+        | StoreError::NewerSchema { .. }
+        | StoreError::EnvFull { .. } => failed(error),
     }
 }
 
@@ -141,18 +153,24 @@ mod tests {
 
     #[test]
     fn what_aws_refuses_says_what_to_do() {
-        let refused = |because: &str| {
+        let refused = |operation, because: &str| {
             let because = because.to_owned();
-            not_opened("lamp", &OpenError::Store(StoreError::Refused { operation: "GetItem", because }))
+            StoreError::Refused { operation, because }
         };
-        let denied =
-            refused("AccessDeniedException: User: ada is not authorized to perform: dynamodb:GetItem");
-        assert!(denied.exit == Exit::Refused && denied.what.contains("`lamp`"), "{denied}");
-        assert!(denied.hint.unwrap().contains("dynamodb:Scan"));
-        let expired = refused("ExpiredTokenException: The security token included in the request is expired");
+        let denied = "AccessDeniedException: User: ada is not authorized to perform: dynamodb:Scan";
+        for denied in [
+            not_opened("lamp", &refused("Scan", denied).into()),
+            not_moved("lamp", &refused("Scan", denied).into()),
+        ] {
+            assert!(denied.what.starts_with("AWS does not let you ask `Scan` of `lamp`"), "{denied}");
+            assert_eq!((denied.exit, denied.hint.as_deref()), (Exit::Refused, Some(RIGHTS_HINT)));
+        }
+        let expired = "ExpiredTokenException: The security token included in the request is expired";
+        let expired = not_opened("lamp", &refused("GetItem", expired).into());
         assert_eq!((expired.exit, expired.hint.as_deref()), (Exit::Refused, Some(CREDENTIALS_HINT)));
         let silent = StoreError::Unavailable { operation: "GetItem", because: "dispatch failure".to_owned() };
         let silent = not_opened("lamp", &OpenError::Store(silent));
         assert!(silent.exit == Exit::Unreachable && silent.hint.unwrap().contains("AWS_ENDPOINT_URL"));
+        assert!(not_moved("lamp", &ExportError::NotEmpty).hint.unwrap().contains("a new one"));
     }
 }
