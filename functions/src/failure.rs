@@ -120,7 +120,14 @@ impl From<OpenError> for Failure {
     fn from(error: OpenError) -> Self {
         match error {
             OpenError::Store(error) => Failure::Store(error),
-            error => Failure::Table(error),
+            error @ (OpenError::NoTable { .. }
+            | OpenError::NotOurs { .. }
+            | OpenError::Empty { .. }
+            | OpenError::OtherEnv { .. }
+            | OpenError::NewerSchema { .. }
+            | OpenError::HalfImported { .. }
+            | OpenError::InUse { .. }
+            | OpenError::File { .. }) => Failure::Table(error),
         }
     }
 }

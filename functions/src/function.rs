@@ -31,6 +31,10 @@ const KEEP_LEDGER_EVERY: Duration = Duration::from_secs(600);
 const SETTLE_LIMIT: Duration = Duration::from_secs(1);
 /// Rings due later than this are left to the minute's schedule, which looks anyway.
 const RING_WITHIN: Duration = Duration::from_secs(60);
+/// Memory of a function besides its shards, with 64 looks under way.
+const WITHOUT_SHARDS_MEGABYTES: u64 = 64;
+/// Memory of a shard of 500 services, generously.
+const SHARD_MEGABYTES: u64 = 2;
 /// The sender of letters that become files on a developer's machine.
 const FOLDER_SENDER: &str = "lamplighter@localhost";
 
@@ -118,6 +122,7 @@ impl Function {
             owner: owner(role),
             sweeps: Sweeps::Apart,
         });
+        let env = env.keeping_shards(shards_kept(config.megabytes));
         Ok(Function {
             env: Arc::new(env),
             role,
@@ -234,6 +239,12 @@ fn courier(config: &Config, account: &SdkConfig) -> Result<Arc<dyn Courier>, Fai
             Arc::new(Post::folder(folder.clone(), &from).map_err(bad)?)
         }
     })
+}
+
+/// How many shards this process may keep in memory: any call may be for any shard, and one that is kept is not read anew.
+fn shards_kept(megabytes: u64) -> usize {
+    let room = megabytes.saturating_sub(WITHOUT_SHARDS_MEGABYTES) / SHARD_MEGABYTES;
+    usize::try_from(room.max(1)).unwrap_or(usize::MAX)
 }
 
 /// The command line that letters name.

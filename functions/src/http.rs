@@ -4,6 +4,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
+use futures_util::future::LocalBoxFuture;
 use http::{Response, StatusCode};
 use lambda_http::request::RequestContext;
 use lambda_http::{Body, Error, IntoResponse as _, Request, RequestExt as _};
@@ -31,7 +32,11 @@ type Api = BoxCloneSyncService<Request, Response<Body>, Infallible>;
 ///
 /// # Errors
 /// If Lambda's own interface cannot be used.
-pub async fn serve() -> Result<(), Error> {
+pub fn serve() -> LocalBoxFuture<'static, Result<(), Error>> {
+    Box::pin(answer_requests())
+}
+
+async fn answer_requests() -> Result<(), Error> {
     log::start();
     let setup = Setup::new(Role::Api).await;
     let api: OnceCell<Api> = OnceCell::new();

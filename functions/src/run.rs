@@ -4,7 +4,7 @@ use std::panic::AssertUnwindSafe;
 use std::time::{Duration, SystemTime};
 
 use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
+use futures_util::future::{BoxFuture, LocalBoxFuture};
 use lambda_runtime::{Diagnostic, Error, LambdaEvent, service_fn};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -23,7 +23,12 @@ pub type Verb = for<'a> fn(&'a Function, Call, Value) -> BoxFuture<'a, Result<Va
 ///
 /// # Errors
 /// If Lambda's own interface cannot be used.
-pub async fn run(role: Role, verb: Verb) -> Result<(), Error> {
+pub fn run(role: Role, verb: Verb) -> LocalBoxFuture<'static, Result<(), Error>> {
+    // Boxed here, so that the runtime is compiled here, once, and not in each of the five programs.
+    Box::pin(answer_events(role, verb))
+}
+
+async fn answer_events(role: Role, verb: Verb) -> Result<(), Error> {
     log::start();
     let setup = Setup::new(role).await;
     let setup = &setup;

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use lamplighter_app::{Round, Swept, When, round, sweep_shard};
 use lamplighter_core::Moment;
 use lamplighter_core::report::SweepReport;
@@ -38,7 +39,11 @@ struct Message {
 /// # Errors
 /// If the tick was not committed. A message that failed is named in the answer instead: the queue brings it again, and
 /// puts it aside after the third time.
-pub async fn sweep(function: &Function, call: Call, event: Value) -> Result<Value, Failure> {
+pub fn sweep(function: &Function, call: Call, event: Value) -> BoxFuture<'_, Result<Value, Failure>> {
+    Box::pin(sweep_or_hear(function, call, event))
+}
+
+async fn sweep_or_hear(function: &Function, call: Call, event: Value) -> Result<Value, Failure> {
     if event.get("Records").is_some() {
         let messages = Messages::deserialize(&event).map_err(|error| Failure::BadEvent(error.to_string()))?;
         let mut failed = Vec::new();

@@ -5,5 +5,5 @@ use lamplighter_functions::{Role, run, sweep};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(Role::Sweep, |function, call, event| Box::pin(sweep(function, call, event))).await
+    run(Role::Sweep, sweep).await
 }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use lamplighter_core::decision::AuditEntry;
 use lamplighter_core::notice::Notice;
 use lamplighter_core::{Mailbox, Moment};
@@ -48,6 +49,18 @@ pub enum Delivered {
 /// # Errors
 /// If the store cannot be reached. A letter that went out but could not be marked goes out again, under the same id.
 pub async fn deliver(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Delivered, StoreError> {
+    pass(env, &stopping).await
+}
+
+/// Boxed here, so that it is compiled here, once, and not in every program that calls it.
+fn pass<'a>(
+    env: &'a Env,
+    stopping: &'a (dyn Fn() -> bool + Send + Sync),
+) -> BoxFuture<'a, Result<Delivered, StoreError>> {
+    Box::pin(bring_all(env, stopping))
+}
+
+async fn bring_all(env: &Env, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Result<Delivered, StoreError> {
     let store = store(env);
     let waiting = store.outbox(AT_ONCE).await?;
     if waiting.is_empty() {
@@ -59,7 +72,7 @@ pub async fn deliver(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Re
         Claim::Held { until, .. } => return Ok(Delivered::Held { until }),
         Claim::Past => return Ok(Delivered::Sent { letters: 0, next: None }),
     };
-    let mut round = Round { env, stopping: &stopping, lease, letters: 0, next: None, late: BTreeSet::new() };
+    let mut round = Round { env, stopping, lease, letters: 0, next: None, late: BTreeSet::new() };
     let result = round.go(waiting).await;
     store.ledger().note_letters(round.letters);
     store.free_lease(&round.lease).await?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lamplighter_core::EnvName;
 use lamplighter_core::decision::{Decision, Effect, LiveEvent};
 use lamplighter_notify::Place;
-use lamplighter_store::{Placed, ShardNo, Store};
+use lamplighter_store::{Placed, SHARDS_MAX, ShardNo, Store};
 use tokio::sync::{Mutex, broadcast};
 
 use crate::{Bell, Clock, Courier, Hosts};
@@ -48,6 +48,8 @@ pub struct Env {
     pub(crate) parts: EnvParts,
     /// Specs and watches by shard, as of a version: a sweep in which nothing changed reads nothing.
     pub(crate) cache: Mutex<BTreeMap<ShardNo, Cached>>,
+    /// Shards kept in it at most.
+    pub(crate) cached_most: usize,
     /// Rung when a restart was intended.
     pub recover_bell: Bell,
     /// Rung when a rollout has something to do.
@@ -62,6 +64,8 @@ pub struct Env {
 /// A shard as it was when its version was this.
 pub(crate) struct Cached {
     pub(crate) fleet_version: u64,
+    /// The tick it was swept for.
+    pub(crate) tick: u64,
     pub(crate) placed: Vec<Placed>,
 }
 
@@ -72,6 +76,17 @@ pub struct LiveRow {
     pub event: LiveEvent,
 }
 
+/// Keeps a shard, and lets those go for which there is no room.
+pub(crate) fn keep(cache: &mut BTreeMap<ShardNo, Cached>, shard: ShardNo, cached: Cached, most: usize) {
+    cache.insert(shard, cached);
+    while cache.len() > most {
+        let Some(oldest) = cache.iter().min_by_key(|(_, cached)| cached.tick).map(|(shard, _)| *shard) else {
+            return;
+        };
+        cache.remove(&oldest);
+    }
+}
+
 impl Env {
     /// An environment that has nothing in memory yet.
     #[must_use]
@@ -79,12 +94,19 @@ impl Env {
         Self {
             parts,
             cache: Mutex::default(),
+            cached_most: usize::from(SHARDS_MAX),
             recover_bell: Bell::default(),
             advance_bell: Bell::default(),
             courier_bell: Bell::default(),
             sweep_bell: Bell::default(),
             live: broadcast::Sender::new(LIVE_BACKLOG),
         }
+    }
+
+    /// The same env in a process that has memory for so many shards only; the one swept longest ago goes first.
+    #[must_use]
+    pub fn keeping_shards(self, most: usize) -> Self {
+        Self { cached_most: most, ..self }
     }
 
     /// Its name.
@@ -135,5 +157,20 @@ impl Env {
                 Effect::CloseStep(_) | Effect::Record(_) | Effect::Found(_) => {}
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_shard_swept_longest_ago_is_let_go_first() {
+        let mut cache = BTreeMap::new();
+        for (number, tick) in [(0, 60), (1, 180), (2, 120), (3, 240)] {
+            let cached = Cached { fleet_version: 1, tick, placed: Vec::new() };
+            keep(&mut cache, ShardNo::new(number).unwrap(), cached, 2);
+        }
+        assert_eq!(cache.keys().map(|shard| shard.number()).collect::<Vec<_>>(), [1, 3]);
     }
 }

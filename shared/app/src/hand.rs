@@ -185,7 +185,8 @@ async fn delivering(env: &Env, stop: &CancellationToken) {
 /// Counts a run of a verb and its time. Memory is not paid by the time on one box.
 async fn counted<T>(env: &Env, verb: Verb, run: impl Future<Output = T>) -> T {
     let began = tokio::time::Instant::now();
-    let came = run.await;
+    // Boxed: a verb's state is large, and each of its callers would carry it.
+    let came = Box::pin(run).await;
     env.store().ledger().note_run(verb, began.elapsed(), 0);
     came
 }

@@ -63,6 +63,18 @@ pub enum Advanced {
 /// # Errors
 /// If the store cannot be reached. No command is sent to any host without it.
 pub async fn advance(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Advanced, StoreError> {
+    pass(env, &stopping).await
+}
+
+/// Boxed here, so that it is compiled here, once, and not in every program that calls it.
+fn pass<'a>(
+    env: &'a Env,
+    stopping: &'a (dyn Fn() -> bool + Send + Sync),
+) -> BoxFuture<'a, Result<Advanced, StoreError>> {
+    Box::pin(carry_on(env, stopping))
+}
+
+async fn carry_on(env: &Env, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Result<Advanced, StoreError> {
     let store = store(env);
     let apps = store.app_states().await?;
     let idle = apps.iter().all(|app| app.active.is_none() && app.waiting.is_none());

@@ -62,6 +62,21 @@ pub enum Recovered {
 /// # Errors
 /// If the store cannot be reached. No lifecycle command is sent without it.
 pub async fn recover(env: &Env, stopping: impl Fn() -> bool + Send + Sync) -> Result<Recovered, StoreError> {
+    pass(env, &stopping).await
+}
+
+/// Boxed here, so that it is compiled here, once, and not in every program that calls it.
+fn pass<'a>(
+    env: &'a Env,
+    stopping: &'a (dyn Fn() -> bool + Send + Sync),
+) -> BoxFuture<'a, Result<Recovered, StoreError>> {
+    Box::pin(judge_and_make(env, stopping))
+}
+
+async fn judge_and_make(
+    env: &Env,
+    stopping: &(dyn Fn() -> bool + Send + Sync),
+) -> Result<Recovered, StoreError> {
     let store = store(env);
     guard::judge(env).await?;
     let steps = store.steps().await?;
@@ -103,7 +118,7 @@ struct Pass<'a> {
 type Taken<'a> = BoxFuture<'a, (ServiceId, Result<Option<Moment>, StoreError>)>;
 
 impl Pass<'_> {
-    async fn run(&self, stopping: impl Fn() -> bool) -> Result<Recovered, StoreError> {
+    async fn run(&self, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Result<Recovered, StoreError> {
         let env = self.env;
         let deadline = Instant::now() + PASS;
         let mut under_way: FuturesUnordered<Taken<'_>> = FuturesUnordered::new();

@@ -9,7 +9,7 @@ use lamplighter_store::{Commit, Fence, Placed, ShardLease, StoreError};
 
 use super::{Held, store};
 use crate::Env;
-use crate::env::Cached;
+use crate::env::{Cached, keep};
 
 /// Writes down a change of the blindness guard, with its one message.
 pub(super) async fn believe(env: &Env, lease: &ShardLease, judged: &Judged) -> Result<(), StoreError> {
@@ -69,8 +69,12 @@ pub(super) async fn finish(env: &Env, shard: Held, report: &SweepReport) -> Resu
     let now = env.clock().now();
     match store(env).finish_sweep(&shard.lease, report, now).await? {
         Commit::Done { .. } => {
-            let cached = Cached { fleet_version: shard.lease.summary.fleet_version, placed: shard.placed };
-            env.cache.lock().await.insert(shard.lease.shard(), cached);
+            let cached = Cached {
+                fleet_version: shard.lease.summary.fleet_version,
+                tick: shard.lease.tick,
+                placed: shard.placed,
+            };
+            keep(&mut *env.cache.lock().await, shard.lease.shard(), cached, env.cached_most);
         }
         Commit::Stale => {
             tracing::warn!(env = %env.name(), shard = %shard.lease.shard(), "another sweep took the shard before this one ended");

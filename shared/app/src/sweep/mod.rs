@@ -5,6 +5,7 @@ mod looks;
 
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use lamplighter_core::blindness::{Blindness, Others};
 use lamplighter_core::decision::Decision;
 use lamplighter_core::report::SweepReport;
@@ -141,7 +142,16 @@ pub async fn round(env: &Env, when: When) -> Result<Round, StoreError> {
     Ok(Round { settings, tick, due, shards })
 }
 
-async fn sweep_shards(env: &Env, way: &Way<'_>, shards: Vec<ShardNo>) -> Result<Swept, StoreError> {
+/// Boxed here, so that it is compiled here, once, and not in every program that calls it.
+fn sweep_shards<'a>(
+    env: &'a Env,
+    way: &'a Way<'a>,
+    shards: Vec<ShardNo>,
+) -> BoxFuture<'a, Result<Swept, StoreError>> {
+    Box::pin(claim_and_look(env, way, shards))
+}
+
+async fn claim_and_look(env: &Env, way: &Way<'_>, shards: Vec<ShardNo>) -> Result<Swept, StoreError> {
     if way.settings.mode == Mode::Off {
         return Ok(Swept::Off);
     }
