@@ -2,7 +2,8 @@
 //! SSH servers as hosts, and nothing but the API and the command line to look at it.
 //!
 //! The tools come from the folder that `LAMPLIGHTER_AWS_TOOLS` names (`.ci/aws-tools DIR` makes it). Where there is none,
-//! nothing is tried, and that is said. `LAMPLIGHTER_SCENE` plays only the scenes whose name holds it.
+//! nothing is tried, and that is said. `LAMPLIGHTER_SCENE` plays only the scenes whose name holds it, and with
+//! `LAMPLIGHTER_AS_DEPLOYED` the functions are built to the last bit as they are deployed.
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 mod command_line;

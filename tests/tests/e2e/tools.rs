@@ -26,8 +26,13 @@ impl Tools {
         let mut sam = Command::new(self.folder.join("sam/bin/sam"));
         let path = std::env::var("PATH").unwrap_or_default();
         sam.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
-        // The functions are measured by nobody: built as they are deployed.
+        // The functions are measured by nobody here.
         sam.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
+        // Nor as small as they are deployed: linking each of the five as a whole takes minutes of a processor.
+        if std::env::var_os("LAMPLIGHTER_AS_DEPLOYED").is_none() {
+            sam.env("CARGO_PROFILE_RELEASE_LTO", "off").env("CARGO_PROFILE_RELEASE_CODEGEN_UNITS", "16");
+            sam.env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
+        }
         sam.env("SAM_CLI_TELEMETRY", "0").env("CARGO_LAMBDA_COMPILER", "cargo");
         // Cargo keeps what it has fetched below HOME, unless told where; only SAM's own settings go elsewhere.
         sam.env("__SAM_CLI_APP_DIR", home.join("sam"));
