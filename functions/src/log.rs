@@ -7,6 +7,7 @@ pub(crate) fn start() {
     let level = std::env::var("LOG_LEVEL").ok().filter(|level| !level.is_empty());
     let filter =
         level.and_then(|level| EnvFilter::try_new(level).ok()).unwrap_or_else(|| EnvFilter::new("info"));
-    // Set already: by another start in the same process, as in tests.
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).json().with_target(true).try_init();
+    // Each byte is paid for: the runtime's one span carries the request's id, and a list of spans would repeat it. Set
+    // already: by another start in the same process, as in tests.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).json().with_span_list(false).try_init();
 }

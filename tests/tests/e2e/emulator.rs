@@ -7,7 +7,7 @@ use std::path::PathBuf;
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::http::{self, Answer};
 use crate::tools::Tools;
@@ -69,6 +69,14 @@ impl Emulator {
     pub(crate) fn invoke(&self, function: &str, event: &Value) -> Answer {
         let path = format!("/2015-03-31/functions/{function}/invocations");
         self.signed("lambda", "POST", &path, &[], &event.to_string())
+    }
+
+    /// What the functions have logged: our own lines, without the platform's.
+    pub(crate) fn logged(&self, group: &str) -> Vec<String> {
+        let told = self.call("logs", "Logs_20140328.FilterLogEvents", &json!({"logGroupName": group}));
+        let lines =
+            told["events"].as_array().into_iter().flatten().filter_map(|event| event["message"].as_str());
+        lines.filter(|line| line.starts_with('{')).map(str::to_owned).collect()
     }
 
     /// The letters that were sent.

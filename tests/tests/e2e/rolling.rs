@@ -61,7 +61,7 @@ fn what_was_mended_is_rolled_out_after_all(stack: &Stack) {
 /// Pushes a release and starts to roll it out, by the command line.
 fn start(stack: &Stack, title: &str, release: Release) -> String {
     let version = stack.block_on(stack.fleet.releases().unwrap().push(title, release)).unwrap();
-    let asked = ["rollout", "start", "shop", "--target", version.as_str(), "--soak", "2s"];
+    let asked = ["rollout", "start", "shop", "--target", version.as_str(), "--soak", "2s", "--yes"];
     let started = stack.cli.json(&stack.url(), &asked);
     started["id"].as_str().unwrap().to_owned()
 }

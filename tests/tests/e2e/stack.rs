@@ -134,11 +134,18 @@ impl Stack {
         killed
     }
 
+    /// What the functions have logged.
+    pub(crate) fn logged(&self) -> Vec<String> {
+        self.emulator.logged(&self.outputs["LogGroupName"])
+    }
+
     /// The last lines that anybody wrote.
     pub(crate) fn last_words(&self) -> String {
-        let said = self.emulator.said();
-        let lines: Vec<&str> = said.lines().filter(|line| !line.contains("\"GET /")).collect();
-        lines[lines.len().saturating_sub(60)..].join("\n")
+        let lines = self.logged();
+        let (said, last) = (self.emulator.said(), lines[lines.len().saturating_sub(60)..].join("\n"));
+        let emulator: Vec<&str> =
+            said.lines().filter(|line| line.contains("WARN") || line.contains("ERROR")).collect();
+        format!("{last}\nthe emulator: {}", emulator[emulator.len().saturating_sub(20)..].join("\n"))
     }
 
     /// Runs what is not blocking.
