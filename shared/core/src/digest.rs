@@ -9,9 +9,9 @@ use crate::notice::Notice;
 /// Transitions in one tick above which a recipient gets one digest instead of single letters.
 pub const DIGEST_ABOVE: usize = 10;
 
-/// Marks the notices of one tick that are to travel together: all those for a recipient who would get more than
-/// [`DIGEST_ABOVE`]. Done before anything is committed, so that no crash can split a digest.
-pub fn gather(tick: u64, decisions: &mut [Decision]) {
+/// Marks the notices of one sweep that are to travel together: all those for a recipient who would get more than
+/// [`DIGEST_ABOVE`]. Done before anything is committed, so that no crash can split a digest. `name` is the sweep's own.
+pub fn gather(name: &str, decisions: &mut [Decision]) {
     let mut letters: BTreeMap<Mailbox, usize> = BTreeMap::new();
     for notice in notices(decisions) {
         for to in &notice.to {
@@ -21,7 +21,7 @@ pub fn gather(tick: u64, decisions: &mut [Decision]) {
     letters.retain(|_, count| *count > DIGEST_ABOVE);
     for notice in notices(decisions) {
         if let Some(to) = notice.to.iter().find(|to| letters.contains_key(to)) {
-            notice.digest = Some(format!("{tick}.{to}"));
+            notice.digest = Some(format!("{name}.{to}"));
         }
     }
 }

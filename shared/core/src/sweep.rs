@@ -62,8 +62,13 @@ pub struct Seen<'a> {
 pub enum Part {
     /// All of it: the sweep judges the blindness guard, too.
     Whole,
-    /// One shard, and what is known of the others: `recover` judges the guard, by what all of them report.
-    Shard(Others),
+    /// One shard: `recover` judges the guard, by what all of them report.
+    Shard {
+        /// Its number.
+        number: u16,
+        /// What is known of the others.
+        others: Others,
+    },
 }
 
 /// What a tick decided.
@@ -91,7 +96,7 @@ pub fn judge(
     let report = tallied(tick, seen);
     let guard = match part {
         Part::Whole => blindness::judge(settings, env, now, guard, &report),
-        Part::Shard(others) => {
+        Part::Shard { others, .. } => {
             let believed = blindness::believes(settings, now, guard, &report, others);
             Verdict { believed, next: None, notice: None }
         }
@@ -104,7 +109,13 @@ pub fn judge(
         indices.push(index);
         decisions.push(decision);
     }
-    digest::gather(tick, &mut decisions);
+    let name = match part {
+        Part::Whole => tick.to_string(),
+        // Shards of one tick end at different times. Under one name, the digest of the second would be taken for the
+        // first one again, wherever letters are told apart by their ids.
+        Part::Shard { number, .. } => format!("{tick}.{number:03}"),
+    };
+    digest::gather(&name, &mut decisions);
     Judged { decisions: indices.into_iter().zip(decisions).collect(), report, guard }
 }
 

@@ -1,8 +1,9 @@
 //! One tick over many services, as facts.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
-use crate::blindness::Blindness;
+use crate::blindness::{Blindness, Others};
 use crate::decision::Effect;
 use crate::health::{Health, MAX_NAMED};
 use crate::hold::Hold;
@@ -42,6 +43,10 @@ fn down() -> Sight {
 
 /// Judges one tick in which the first `bad` of `all` healthy services show `sight` and the rest are up.
 fn tick(all: usize, bad: usize, sight: &Sight) -> Judged {
+    tick_of(&Part::Whole, all, bad, sight)
+}
+
+fn tick_of(part: &Part, all: usize, bad: usize, sight: &Sight) -> Judged {
     let specs: Vec<ServiceSpec> = (0..all).map(spec).collect();
     let watches: Vec<Watch> = specs.iter().map(healthy).collect();
     let seen: Vec<Seen<'_>> = specs
@@ -53,15 +58,7 @@ fn tick(all: usize, bad: usize, sight: &Sight) -> Judged {
             Seen { spec, watch, turn: Turn::Look, look: Some(look(sight)) }
         })
         .collect();
-    judge(
-        &Settings::default(),
-        &"prod".parse().unwrap(),
-        60,
-        now(),
-        &Blindness::default(),
-        &Part::Whole,
-        &seen,
-    )
+    judge(&Settings::default(), &"prod".parse().unwrap(), 60, now(), &Blindness::default(), part, &seen)
 }
 
 fn notices(judged: &Judged) -> Vec<&Notice> {
@@ -207,6 +204,17 @@ fn every_sight_is_counted_once() {
         let counts = [report.checked, report.healthy, report.unhealthy, report.unreachable, report.skipped];
         assert_eq!(counts, expected, "{sight}");
     }
+}
+
+#[test]
+fn shards_swept_apart_have_digests_of_their_own() {
+    let names = |number| {
+        let part = Part::Shard { number, others: Others::default() };
+        let judged = tick_of(&part, 100, 12, &down());
+        notices(&judged).iter().filter_map(|notice| notice.digest.clone()).collect::<BTreeSet<String>>()
+    };
+    assert_eq!(names(7), BTreeSet::from(["60.007.ada@example.com".to_owned()]));
+    assert_ne!(names(7), names(8));
 }
 
 #[test]

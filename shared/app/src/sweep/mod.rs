@@ -242,7 +242,7 @@ async fn part(env: &Env, way: &Way<'_>, held: &[Held], seen: &[Seen<'_>]) -> Res
         let not_own = shards.filter(|shard| shard.shard != own.lease.shard());
         others.reports = not_own.filter_map(|shard| shard.report).collect();
     }
-    Ok(Part::Shard(others))
+    Ok(Part::Shard { number: own.lease.shard().number(), others })
 }
 
 fn millis(duration: Duration) -> u64 {
