@@ -13,8 +13,8 @@ use lamplighter_store::{Condition, Expected};
 use lamplighter_tests::sim::check::violations;
 use lamplighter_tests::sim::crash::{Crash, Manner};
 use lamplighter_tests::sim::story::{
-    ALL_AT_ONCE, ALL_DIE, BAD_DAY, BLACK_HOLE, BLINK, CUT_OFF, DIGEST, FLAPPING, HEAL, HOPELESS, MENDED,
-    QUIET, Story, TWO,
+    ALL_AT_ONCE, ALL_DIE, BAD_DAY, BLACK_HOLE, BLINK, CUT_OFF, DIGEST, DIGEST_HEALED, FLAPPING, HEAL,
+    HOPELESS, MENDED, QUIET, Story, TWO,
 };
 use lamplighter_tests::sim::{Stop, World, id, on_virtual_time};
 
@@ -141,6 +141,15 @@ fn a_dozen_changes_for_one_owner_are_one_letter_whatever_crashes() {
     let world = play(&DIGEST, 2, Crash::never(), "no crash");
     let letters: Vec<String> = world.post.book().iter().map(|letter| letter.subject.clone()).collect();
     assert_eq!(letters, ["[prod] 12 changes at once: 12 down", "[prod] 12 changes at once: 12 recovered"]);
+}
+
+#[test]
+fn nobody_is_told_that_a_service_is_back_before_being_told_that_it_was_down() {
+    crash_everywhere(&DIGEST_HEALED, 6);
+    let world = play(&DIGEST_HEALED, 2, Crash::never(), "no crash");
+    let book = world.post.book();
+    assert_eq!(book[0].subject, "[prod] 12 changes at once: 12 down");
+    assert_eq!(book.len(), 13);
 }
 
 #[test]

@@ -72,7 +72,8 @@ async fn bring_all(env: &Env, stopping: &(dyn Fn() -> bool + Send + Sync)) -> Re
         Claim::Held { until, .. } => return Ok(Delivered::Held { until }),
         Claim::Past => return Ok(Delivered::Sent { letters: 0, next: None }),
     };
-    let mut round = Round { env, stopping, lease, letters: 0, next: None, late: BTreeSet::new() };
+    let (late, awaited) = (BTreeSet::new(), BTreeSet::new());
+    let mut round = Round { env, stopping, lease, letters: 0, next: None, late, awaited };
     let result = round.go(waiting).await;
     store.ledger().note_letters(round.letters);
     store.free_lease(&round.lease).await?;
@@ -87,6 +88,8 @@ struct Round<'a> {
     next: Option<Moment>,
     /// Threads with an undelivered notice: later news of the same service waits for it.
     late: BTreeSet<String>,
+    /// Threads with news in a digest that waits: later news of the same service waits for it.
+    awaited: BTreeSet<String>,
 }
 
 /// Whether the round goes on after a letter.
@@ -105,7 +108,16 @@ impl Round<'_> {
         waiting.sort_by_key(|one| (one.notice.at, one.notice.kind));
         let (together, single): (Vec<StoredNotice>, Vec<StoredNotice>) =
             waiting.into_iter().partition(|one| one.notice.digest.is_some());
-        for one in single {
+        // A digest waits for all of its sweep. What became of a service in it meanwhile is told after it.
+        let mut first_told = BTreeMap::new();
+        for one in &together {
+            first_told.entry(thread(&one.notice)).or_insert((one.notice.at, one.notice.kind));
+        }
+        let (after, before): (Vec<StoredNotice>, Vec<StoredNotice>) = single.into_iter().partition(|one| {
+            let first = first_told.get(&thread(&one.notice));
+            first.is_some_and(|first| *first < (one.notice.at, one.notice.kind))
+        });
+        for one in before {
             if self.stops() || !self.keep_lease().await? || !self.bring(one).await? {
                 return Ok(());
             }
@@ -116,6 +128,11 @@ impl Round<'_> {
         }
         for notices in digests.into_values() {
             if self.stops() || !self.keep_lease().await? || !self.bring_together(notices).await? {
+                return Ok(());
+            }
+        }
+        for one in after {
+            if self.stops() || !self.keep_lease().await? || !self.bring(one).await? {
                 return Ok(());
             }
         }
@@ -148,12 +165,9 @@ impl Round<'_> {
     /// One notice as one letter for each recipient. False: the round ends.
     async fn bring(&mut self, waiting: StoredNotice) -> Result<bool, StoreError> {
         let now = self.env.clock().now();
-        let key = waiting
-            .notice
-            .service
-            .as_ref()
-            .map_or_else(|| waiting.notice.thread.clone(), ToString::to_string);
-        if waiting.not_before.is_some_and(|at| at > now) || self.late.contains(&key) {
+        let key = thread(&waiting.notice);
+        let waits = self.late.contains(&key) || self.awaited.contains(&key);
+        if waits || waiting.not_before.is_some_and(|at| at > now) {
             self.again_at(waiting.not_before.unwrap_or(now).max(now + RETRY_BASE));
             self.late.insert(key);
             return Ok(true);
@@ -179,14 +193,20 @@ impl Round<'_> {
             .map(|one| one.not_before.unwrap_or(now).max(one.notice.at + DIGEST_WAIT))
             .max()
             .unwrap_or(now);
-        if ready > now {
-            self.again_at(ready);
+        let threads: Vec<String> = waiting.iter().map(|one| thread(&one.notice)).collect();
+        let waits_for_another = threads.iter().any(|thread| self.awaited.contains(thread));
+        if ready > now || waits_for_another {
+            self.again_at(if ready > now { ready } else { now + RETRY_BASE });
+            self.awaited.extend(threads);
             return Ok(true);
         }
         let notices: Vec<Notice> = waiting.iter().map(|one| one.notice.clone()).collect();
         let recipients: BTreeSet<&Mailbox> = notices.iter().flat_map(|notice| &notice.to).collect();
         let letters: Vec<Letter> = recipients.into_iter().map(|to| self.digest_for(&notices, to)).collect();
         let sent = self.send_all(&letters).await;
+        if !matches!(sent, Sent::Yes) {
+            self.awaited.extend(threads);
+        }
         self.settle(waiting, sent).await
     }
 
@@ -255,6 +275,11 @@ impl Round<'_> {
     fn again_at(&mut self, moment: Moment) {
         self.next = Some(self.next.map_or(moment, |next| next.min(moment)));
     }
+}
+
+/// What news is told in order: of one service, or of whatever else a notice is about.
+fn thread(notice: &Notice) -> String {
+    notice.service.as_ref().map_or_else(|| notice.thread.clone(), ToString::to_string)
 }
 
 /// The wait before try `attempts + 1`.

@@ -185,6 +185,29 @@ pub const DIGEST: Story = Story {
     open: &[],
 };
 
+/// A dozen services of one owner die, and restarts heal them: the first is up again before the letter of all has gone.
+pub const DIGEST_HEALED: Story = Story {
+    name: "digest of what heals",
+    services: &MANY,
+    events: &[
+        (70, Event::PutOut("x-1")),
+        (70, Event::PutOut("x-2")),
+        (70, Event::PutOut("x-3")),
+        (70, Event::PutOut("x-4")),
+        (70, Event::PutOut("x-5")),
+        (70, Event::PutOut("x-6")),
+        (70, Event::PutOut("x-7")),
+        (70, Event::PutOut("x-8")),
+        (70, Event::PutOut("x-9")),
+        (70, Event::PutOut("x-10")),
+        (70, Event::PutOut("x-11")),
+        (70, Event::PutOut("x-12")),
+    ],
+    ends: 900,
+    up: &["x-1", "x-12"],
+    open: &[],
+};
+
 /// Twelve services of one owner among sixty-four.
 const MANY: [(&str, Nature); 64] = {
     let names = [
@@ -271,6 +294,7 @@ impl Story {
         &ALL_AT_ONCE,
         &ALL_DIE,
         &DIGEST,
+        &DIGEST_HEALED,
         &BAD_DAY,
         &BLACK_HOLE,
     ];
@@ -285,6 +309,11 @@ impl Story {
     /// Plays the story in `world` while `engines` run.
     pub async fn play_in<'w>(&self, world: &'w World, engines: impl AsyncFnOnce(&'w World)) {
         Box::pin(world.settle(self.services)).await;
+        self.unfold(world, engines).await;
+    }
+
+    /// Lets happen what happens in the story, to services that are there already, while `engines` run.
+    pub async fn unfold<'w>(&self, world: &'w World, engines: impl AsyncFnOnce(&'w World)) {
         let events = async {
             let dawn = tokio::time::Instant::now();
             for (second, event) in self.events {
