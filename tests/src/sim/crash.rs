@@ -61,6 +61,13 @@ impl Crash {
         crash
     }
 
+    /// The same plan for another process: effects of both are counted together, and only the one that comes to the point
+    /// of the crash dies.
+    #[must_use]
+    pub fn of_another_process(&self) -> Self {
+        Self { state: Arc::clone(&self.state), died: Arc::default() }
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

@@ -2,8 +2,10 @@
 //!
 //! A crash throws the engine away. Only the table's bytes, the hosts and the post office survive into the next life.
 
+pub mod apart;
 pub mod check;
 pub mod crash;
+pub mod crowd;
 pub mod fleet;
 pub mod functions;
 pub mod history;

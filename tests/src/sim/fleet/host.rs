@@ -1,6 +1,6 @@
 //! The hosts' side of the box: time passes, power goes, and the guard lets a command through or not.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use lamplighter_core::sight::GuardParts;
@@ -8,6 +8,7 @@ use lamplighter_core::update::{UpdateStep, Way};
 use lamplighter_core::{Moment, ServiceId, Version};
 
 use super::lamp::{Act, Ending, Lamp, Landed, Order, Work};
+use super::lamps::{Due, Lamps};
 use crate::sim::order::Count;
 
 /// How long a host is away when it is switched off and on.
@@ -76,7 +77,7 @@ pub struct Stands {
 /// What the box remembers for the checkers.
 #[derive(Debug, Default)]
 pub struct Memory {
-    pub(super) lamps: BTreeMap<ServiceId, Lamp>,
+    pub(super) lamps: Lamps,
     /// Hosts that cannot be reached, and until when.
     pub(super) dark_until: BTreeMap<String, Moment>,
     /// Connections that are going to break once a command has begun, by host.
@@ -93,6 +94,8 @@ pub struct Memory {
     pub log: Vec<String>,
     /// How much longer than usual a look takes.
     pub drag: Duration,
+    /// Hosts that take a connection and then say nothing: a look at them takes as long as it may.
+    pub(super) mute: BTreeSet<String>,
     pub(super) count: Count,
 }
 
@@ -131,6 +134,16 @@ impl Memory {
         u32::try_from(working.count()).unwrap_or(u32::MAX)
     }
 
+    /// Looks taken at each service; one that was never looked at is not in it.
+    #[must_use]
+    pub fn looks(&self) -> &BTreeMap<ServiceId, u64> {
+        self.lamps.looks()
+    }
+
+    pub(super) fn is_mute(&self, id: &ServiceId) -> bool {
+        self.lamps.get(id).is_some_and(|lamp| self.mute.contains(&lamp.host))
+    }
+
     /// How a service stands.
     pub(super) fn stands(&self, id: &ServiceId) -> Option<Stands> {
         let lamp = self.lamps.get(id)?;
@@ -145,7 +158,7 @@ impl Memory {
 
     /// Lets time pass on every host up to `now`, in the order in which things are due.
     pub(super) fn advance(&mut self, now: Moment, guard: GuardParts) {
-        while let Some((at, id, due)) = self.next_due(now) {
+        while let Some((at, id, due)) = self.lamps.due(now) {
             match due {
                 Due::Landing => self.land(&id),
                 Due::Late => self.arrive_late(at, &id, guard),
@@ -157,18 +170,6 @@ impl Memory {
                 }
             }
         }
-    }
-
-    fn next_due(&self, now: Moment) -> Option<(Moment, ServiceId, Due)> {
-        let due = self.lamps.iter().flat_map(|(id, lamp)| {
-            let landing = lamp.work.as_ref().map(|work| (work.lands, Due::Landing));
-            let late = lamp.late.iter().map(|(at, _)| *at).min().map(|at| (at, Due::Late));
-            let death = lamp.up.and_then(|(_, dies)| dies).map(|dies| (dies, Due::Death));
-            let all = [landing, late, death].into_iter().flatten();
-            all.map(move |(at, due)| (at, due, id))
-        });
-        let first = due.filter(|(at, ..)| *at <= now).min()?;
-        Some((first.0, first.2.clone(), first.1))
     }
 
     fn land(&mut self, id: &ServiceId) {
@@ -250,13 +251,6 @@ impl Memory {
         lamp.work = Some(Work { order, began: now, lands });
         Answer::Begun(lands)
     }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Due {
-    Landing,
-    Death,
-    Late,
 }
 
 /// What the host says to a number that is not above the highest it has seen.

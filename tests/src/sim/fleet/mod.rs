@@ -3,6 +3,7 @@
 
 mod host;
 mod lamp;
+mod lamps;
 mod reach;
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -131,6 +132,15 @@ impl BoxFleet {
         memory.log.push(format!("{now} {id} is cut off"));
         if let Some(host) = memory.lamps.get(id).map(|lamp| lamp.host.clone()) {
             memory.dark_until.insert(host, now + lasts);
+        }
+    }
+
+    /// A host takes connections from now on, and then says nothing.
+    pub fn fall_mute(&self, id: &ServiceId) {
+        let (mut memory, now) = (self.memory_now(), self.clock.now());
+        memory.log.push(format!("{now} {id} falls mute"));
+        if let Some(host) = memory.lamps.get(id).map(|lamp| lamp.host.clone()) {
+            memory.mute.insert(host);
         }
     }
 

@@ -59,7 +59,18 @@ impl BoxFleet {
         (sight, run)
     }
 
-    async fn looked(&self, spec: &ServiceSpec, began: Moment) -> Look {
+    async fn looked(&self, spec: &ServiceSpec, began: Moment, limit: Duration) -> Look {
+        let is_mute = {
+            let mut memory = self.memory();
+            memory.lamps.note_look(&spec.id);
+            memory.is_mute(&spec.id)
+        };
+        if is_mute {
+            let took = limit.min(spec.policy.connect_limit);
+            tokio::time::sleep(took).await;
+            let sight = Sight::Unreachable(Fault::new(UnreachableKind::TimedOut, ""));
+            return Look { sight, at: began + took, took, process: None, evidence: None };
+        }
         // The sight is old by half a look when it is heard of: an engine may be stopped in between.
         let drag = self.memory().drag;
         tokio::time::sleep(LOOK / 2 + drag).await;
@@ -245,12 +256,17 @@ fn run(no: u64) -> Option<ProcessId> {
 }
 
 impl Hosts for BoxFleet {
-    fn look<'a>(&'a self, spec: &'a ServiceSpec, began: Moment, _: Duration) -> BoxFuture<'a, Look> {
-        Box::pin(self.looked(spec, began))
+    fn look<'a>(&'a self, spec: &'a ServiceSpec, began: Moment, limit: Duration) -> BoxFuture<'a, Look> {
+        Box::pin(self.looked(spec, began, limit))
     }
 
-    fn look_closely<'a>(&'a self, spec: &'a ServiceSpec, began: Moment, _: Duration) -> BoxFuture<'a, Look> {
-        Box::pin(self.looked(spec, began))
+    fn look_closely<'a>(
+        &'a self,
+        spec: &'a ServiceSpec,
+        began: Moment,
+        limit: Duration,
+    ) -> BoxFuture<'a, Look> {
+        Box::pin(self.looked(spec, began, limit))
     }
 
     fn restart<'a>(
