@@ -8,6 +8,7 @@ use lamplighter_store::Verb;
 use lamplighter_tests::sim::crash::Crash;
 use lamplighter_tests::sim::fleet::usual;
 use lamplighter_tests::sim::journey::{Deed, Journey, Member, NEW, member};
+use lamplighter_tests::sim::journeys::SOAK_CATCHES;
 use lamplighter_tests::sim::weather::Chance;
 use lamplighter_tests::sim::{World, on_virtual_time};
 
@@ -100,4 +101,17 @@ fn a_rollout_of_a_hundred_takes_hardly_longer_than_the_ideal_schedule() {
     }
     println!("at most {longest:?} between its beginning and its verdict that are not its own steps");
     assert!(longest <= ROUND_TRIP * 6, "{longest:?}");
+}
+
+#[test]
+fn a_service_that_falls_sick_in_its_soak_is_not_looked_at_without_a_pause() {
+    for seed in 0..4 {
+        let world = on_virtual_time(|| SOAK_CATCHES.play(seed, Crash::never()));
+        assert_sound(&world, &SOAK_CATCHES, "no crash");
+        let calls: u64 = world.table.history().calls.values().sum();
+        let seconds = SOAK_CATCHES.ends;
+        println!("{calls} calls of the table in {seconds} s");
+        // Most of them are the loops' own, every half minute: less than two a second leave no room for a hot one.
+        assert!(calls < seconds * 2, "SEED={seed}: {calls} calls of the table in {seconds} s");
+    }
 }
