@@ -167,7 +167,7 @@ async fn claim_and_look(env: &Env, way: &Way<'_>, shards: Vec<ShardNo>) -> Resul
         return Ok(refused.unwrap_or(Swept::Past));
     }
     let guard = store(env).blindness().await?;
-    look_and_commit(env, way, &guard, held).await.map(Swept::Done)
+    Box::pin(look_and_commit(env, way, &guard, held)).await.map(Swept::Done)
 }
 
 /// Claims one shard for this tick and loads it, from memory if nothing changed since.
