@@ -142,7 +142,10 @@ pub(crate) fn the_bill_is_counted(stack: &Stack) {
         let row = rows.iter().find(|row| row["verb"] == verb).unwrap();
         assert!(row["runs"].as_u64() > Some(0) && row["read_units"].as_f64() > Some(0.0), "{row}");
     }
-    assert!(cost["total"]["letters"].as_u64() > Some(0), "{cost}");
+    let lines = cost["projection"]["lines"].as_array().unwrap();
+    for what in ["table: write units", "functions: gigabyte-seconds", "queue: requests", "schedules: calls"] {
+        assert!(lines.iter().any(|line| line["what"] == what), "{what}: {cost}");
+    }
 }
 
 pub(crate) fn no_secret_is_in_any_log(stack: &Stack) {
