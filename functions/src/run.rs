@@ -14,6 +14,9 @@ use crate::{Call, Failure, Function, Role, log};
 
 /// Kept of a call's time for its end: rings, the ledger, and goodbyes.
 const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
+/// The time of a call whose deadline is over when it begins: nobody has set one. `cargo lambda watch` names the tenth minute
+/// of 1970; Lambda itself would not have made such a call. As much as the longest function has.
+const TIME_UNLESS_TOLD: Duration = Duration::from_secs(600);
 
 /// What a function does with an event. It answers what Lambda is told.
 pub type Verb = for<'a> fn(&'a Function, Call, Value) -> BoxFuture<'a, Result<Value, Failure>>;
@@ -34,7 +37,7 @@ async fn answer_events(role: Role, verb: Verb) -> Result<(), Error> {
     let setup = &setup;
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
         let began = Instant::now();
-        let left = event.context.deadline().duration_since(SystemTime::now()).unwrap_or_default();
+        let left = time_left(event.context.deadline(), SystemTime::now());
         let call = Call::within(left.saturating_sub(KEPT_FOR_THE_END));
         let done = one(setup.as_ref(), call, verb, event.payload, began).await;
         done.map_err(|failure| {
@@ -69,4 +72,20 @@ async fn one(
     };
     function.end_call(began).await;
     done
+}
+
+fn time_left(deadline: SystemTime, now: SystemTime) -> Duration {
+    deadline.duration_since(now).unwrap_or(TIME_UNLESS_TOLD)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_deadline_that_was_over_before_the_call_is_none() {
+        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_767_312_000);
+        assert_eq!(time_left(now + Duration::from_secs(60), now), Duration::from_secs(60));
+        assert_eq!(time_left(SystemTime::UNIX_EPOCH + Duration::from_secs(600), now), TIME_UNLESS_TOLD);
+    }
 }
