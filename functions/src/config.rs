@@ -160,6 +160,18 @@ mod tests {
     }
 
     #[test]
+    fn what_stands_in_infra_for_a_developer_s_machine_is_enough_for_each_function() {
+        let file = include_str!("../../infra/functions.env");
+        let pairs: Vec<(&str, &str)> = file.lines().map(|line| line.split_once('=').unwrap()).collect();
+        for role in [Role::Api, Role::Sweep, Role::Recover, Role::Advance, Role::Notify] {
+            let value =
+                |key: &str| pairs.iter().find(|(name, _)| *name == key).map(|(_, value)| (*value).to_owned());
+            let config = Config::of(role, value).unwrap();
+            assert_eq!((config.table.as_str(), config.queue_url), ("lamplighter", None));
+        }
+    }
+
+    #[test]
     fn what_is_missing_or_wrong_is_named_in_one_line() {
         for (role, key, value, words) in [
             (Role::Sweep, "LAMPLIGHTER_ENV", None, "missing"),

@@ -97,12 +97,25 @@ fn commands(text: &str) -> Vec<String> {
         .flat_map(|block| block.lines())
         .filter_map(|line| line.split(" #").next())
         .map(|line| line.replace("cargo run --release -p lamplighter --", "lamplighter"))
+        .map(|line| without_capture(&line).to_owned())
         .filter(|line| line.starts_with("lamplighter "))
         .collect();
     let prose: String = text.split("```").step_by(2).collect();
     let quoted = prose.split('`').skip(1).step_by(2).map(|word| word.replace('\n', " "));
     found.extend(quoted.filter(|word| word.starts_with("lamplighter ") && !word.contains('…')));
     found
+}
+
+/// Of `name=$(command)`, the command; of `env NAME=value command`, too.
+fn without_capture(line: &str) -> &str {
+    if let Some((_, rest)) = line.split_once("=$(lamplighter ").filter(|(name, _)| !name.contains(' ')) {
+        let start = line.len() - rest.len() - "lamplighter ".len();
+        return line[start..].trim_end().trim_end_matches(')');
+    }
+    match line.strip_prefix("env ").and_then(|rest| rest.find("lamplighter ")) {
+        Some(start) => &line["env ".len() + start..],
+        None => line,
+    }
 }
 
 #[test]
@@ -160,10 +173,35 @@ fn the_lines_that_a_host_needs_are_the_same_everywhere() {
 }
 
 #[test]
+fn the_times_that_are_replaced_in_events_stand_in_them() {
+    let read = |name: &str| std::fs::read_to_string(root().join(name)).expect(name);
+    let (aws, readme) = (read("docs/AWS.md"), read("README.md"));
+    for (time, events) in [
+        ("2026-01-02T00:00:00Z", &["minute"][..]),
+        ("1767312000", &["recover", "advance", "notify", "queue"][..]),
+    ] {
+        assert!(aws.contains(&format!("s/{time}/$(date ")), "docs/AWS.md replaces `{time}`");
+        for event in events {
+            assert!(read(&format!("tests/events/{event}.json")).contains(time), "{event} holds `{time}`");
+        }
+    }
+    // The same two commands stand in both, for who reads only one of them.
+    let watch =
+        blocks(&aws, "sh").into_iter().find(|block| block.contains("cargo lambda watch")).expect("a block");
+    let lines = watch.lines().skip_while(|line| !line.starts_with("cargo"));
+    for line in lines {
+        assert!(readme.contains(line), "`{line}` of docs/AWS.md is not in README.md");
+    }
+    assert!(root().join("infra/functions.env").exists() && watch.contains("--env-file infra/functions.env"));
+}
+
+#[test]
 fn a_document_that_is_wrong_is_noticed() {
     assert_eq!(links("see [a](docs/A.md#b) and [b](https://example.com)"), ["docs/A.md"]);
     assert_eq!(named_paths("in `shared/none.rs`, by `cargo`"), ["shared/none.rs"]);
     assert_eq!(commands("```sh\nlamplighter sing --loud   # no\n```"), ["lamplighter sing --loud  "]);
     assert!(Cli::try_parse_from(words("lamplighter sing --loud")).is_err());
+    assert_eq!(commands("```sh\nhash=$(lamplighter sing)   # no\n```"), ["lamplighter sing"]);
+    assert_eq!(commands("```sh\nenv REGION=x lamplighter sing\n```"), ["lamplighter sing"]);
     assert_eq!(words("lamplighter hold ID --reason \"moving disks\" --for 2h").len(), 7);
 }
