@@ -5,15 +5,17 @@
 #![expect(clippy::print_stdout, reason = "printing is what a bench is for")]
 
 mod fleet;
+mod functions;
 mod heal;
 mod measure;
 mod openssh;
 mod own_fleet;
+mod relay;
 mod rollout;
 mod sweep;
 
 use std::path::PathBuf;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Parser;
@@ -39,6 +41,12 @@ struct Args {
     /// Looks, and only looks, at the real hosts of a fleet file instead.
     #[arg(long)]
     fleet: Option<PathBuf>,
+    /// Measures, and only measures, the functions built into this folder, and prints the bill of a month on AWS.
+    #[arg(long, value_name = "DIR")]
+    functions: Option<PathBuf>,
+    /// How far away the hosts are that are played to another bench.
+    #[arg(long, hide = true, default_value_t = 0)]
+    round_trip_ms: u64,
     /// Plays so many hosts to another bench, until its standard input ends.
     #[arg(long, hide = true)]
     serve_fleet: Option<usize>,
@@ -55,12 +63,17 @@ fn main() -> anyhow::Result<()> {
 
 async fn run(args: Args) -> anyhow::Result<()> {
     if let Some(services) = args.serve_fleet {
-        return fleet::serve(services).await;
+        return fleet::serve(services, Duration::from_millis(args.round_trip_ms)).await;
     }
     let began = Instant::now();
     println!("{}", measure::machine());
     if let Some(file) = &args.fleet {
         return sweep::real_fleet(file, args.concurrency).await;
+    }
+    if let Some(folder) = &args.functions {
+        functions::measure(folder).await?;
+        println!("{}", measure::load());
+        return Ok(());
     }
     if args.hosts > 0 {
         openssh::compare(args.hosts, args.concurrency).await?;

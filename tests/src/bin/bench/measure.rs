@@ -97,11 +97,30 @@ pub(crate) fn cpu_of(process: u32) -> Option<Duration> {
     Some(Duration::from_millis(ticks * 1_000 / TICKS_PER_SECOND))
 }
 
+/// The same to the nanosecond, of the threads that another process has now. None if it is gone.
+pub(crate) fn exact_cpu_of(process: u32) -> Option<Duration> {
+    let threads = std::fs::read_dir(format!("/proc/{process}/task")).ok()?;
+    let stats = threads.flatten().filter_map(|thread| {
+        let stat = std::fs::read_to_string(thread.path().join("schedstat")).ok()?;
+        stat.split_whitespace().next()?.parse().ok()
+    });
+    Some(stats.map(Duration::from_nanos).sum())
+}
+
 /// Memory of this process that is really there, in KiB.
 pub(crate) fn resident_kib() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap_or_default();
-    line.split_whitespace().next().and_then(|kib| kib.parse().ok()).unwrap_or(0)
+    memory_kib("self", "VmRSS:").unwrap_or(0)
+}
+
+/// Most memory another process ever had, in KiB. None if it is gone.
+pub(crate) fn peak_kib_of(process: u32) -> Option<u64> {
+    memory_kib(&process.to_string(), "VmHWM:")
+}
+
+fn memory_kib(process: &str, what: &str) -> Option<u64> {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix(what))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Ten thousand connections are ten thousand files.
