@@ -79,7 +79,7 @@ async fn answer(function: &Function, call: Call, ring: Ring) -> Result<(), Failu
             go_round(function, call, &round, Vec::new()).await
         }
         Ring::Shard { tick, shard, .. } => {
-            let settings = function.env.store().settings().await?.1;
+            let settings = function.env.store().for_verb(function.role.verb()).settings().await?.1;
             one_shard(function, call, &settings, Ring::shard_no(shard)?, tick).await
         }
         Ring::Recover { .. } | Ring::Advance { .. } | Ring::Notify { .. } => {

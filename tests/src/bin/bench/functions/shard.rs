@@ -137,7 +137,6 @@ fn billed(called: &Called) -> Duration {
     called.wall.max(called.cpu * WHOLE_PROCESSOR_MEGABYTES / MEGABYTES)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "a handful of calls")]
 fn average(calls: &[Call]) -> Call {
     let count = u32::try_from(calls.len()).unwrap_or(1).max(1);
     let sum = |of: fn(&Call) -> Duration| calls.iter().map(of).sum::<Duration>() / count;
