@@ -25,6 +25,10 @@ pub(crate) const BELLS: &[Scene] = &[
 const STOPPED: usize = 0;
 const BREAKS: usize = 1;
 const CUT_OFF: usize = 2;
+/// How many services these scenes break: the first ones.
+pub(crate) const BROKEN: usize = 3;
+
+const _: () = assert!(STOPPED < BROKEN && BREAKS < BROKEN && CUT_OFF < BROKEN);
 
 pub(crate) fn the_schedule_sweeps(stack: &Stack) {
     for index in 0..stack.fleet.residents().len() {

@@ -13,6 +13,7 @@ use tokio::runtime::Runtime;
 use crate::command_line::CommandLine;
 use crate::emulator::{Emulator, REGION};
 use crate::http::{self, Answer};
+use crate::scenes;
 use crate::tools::Tools;
 
 /// The env.
@@ -155,8 +156,12 @@ impl Stack {
 
     fn put_the_fleet_in(&self) {
         let mut services: Vec<toml::Value> = Vec::new();
-        for resident in self.fleet.residents() {
+        for (index, resident) in self.fleet.residents().iter().enumerate() {
             let mut spec = serde_json::to_value(&resident.spec).unwrap();
+            if index < scenes::BROKEN {
+                // What is broken on purpose is of another app, or a rollout would come by in the middle.
+                spec["app"] = json!("till");
+            }
             spec["key"] = json!(format!("ssm:{KEY}"));
             spec["owner"] = json!("owner@example.com");
             // As patient as a test can be: an attempt's waits are shorter than by default, the cooldown above all.
