@@ -108,11 +108,10 @@ impl Function {
         let Seen::Answers { went_well, body } = next(&mut self.seen).await? else {
             anyhow::bail!("the function asked before it answered")
         };
-        let log = || std::fs::read_to_string(&self.log).unwrap_or_default();
-        anyhow::ensure!(went_well, "the function failed: {body}\n{}", log());
         let Seen::Asks(asked) = next(&mut self.seen).await? else {
             anyhow::bail!("the function answered twice")
         };
+        anyhow::ensure!(went_well, "the function failed: {body}\n{}", self.last_line());
         Ok(Called {
             wall: asked.duration_since(began),
             cpu: self.cpu().saturating_sub(cpu),
