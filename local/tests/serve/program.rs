@@ -16,7 +16,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(40);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// Where the binary is: beside the tests of its own package cargo says so, and any other builds it first.
-fn binary() -> PathBuf {
+pub(crate) fn binary() -> PathBuf {
     if let Some(path) = option_env!("CARGO_BIN_EXE_lamplighter") {
         return PathBuf::from(path);
     }

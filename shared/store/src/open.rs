@@ -54,15 +54,7 @@ impl Store {
     /// # Errors
     /// If the table is not there, not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open(client: Client, table: &str, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
-        let life = format!("{:016x}", rand::random::<u64>());
-        let store = Store::over(
-            client,
-            table,
-            env,
-            life,
-            #[cfg(feature = "embedded")]
-            None,
-        );
+        let store = Store::unopened(client, table, env);
         store.adopt(table, now).await?;
         Ok(store)
     }
@@ -73,15 +65,7 @@ impl Store {
     /// # Errors
     /// As for [`Store::open`]; [`OpenError::Empty`] if nobody has made the table ours yet.
     pub async fn open_adopted(client: Client, table: &str, env: &EnvName) -> Result<Store, OpenError> {
-        let life = format!("{:016x}", rand::random::<u64>());
-        let store = Store::over(
-            client,
-            table,
-            env,
-            life,
-            #[cfg(feature = "embedded")]
-            None,
-        );
+        let store = Store::unopened(client, table, env);
         store.accept_adopted(table).await?;
         Ok(store)
     }
@@ -92,6 +76,18 @@ impl Store {
             None => Err(OpenError::Empty { place: place.to_owned() }),
             Some(schema) => self.accept(place, &schema).await,
         }
+    }
+
+    fn unopened(client: Client, table: &str, env: &EnvName) -> Store {
+        let life = format!("{:016x}", rand::random::<u64>());
+        Store::over(
+            client,
+            table,
+            env,
+            life,
+            #[cfg(feature = "embedded")]
+            None,
+        )
     }
 
     pub(crate) fn over(

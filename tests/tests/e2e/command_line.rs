@@ -1,25 +1,11 @@
 //! The command line, as an operator of the home on AWS uses it.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
 use serde_json::Value;
 
-/// Where the binary is. Any build of this package's tests builds the library only, so the binary is built first.
-pub(crate) fn binary() -> PathBuf {
-    static BUILT: std::sync::OnceLock<PathBuf> = std::sync::OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        let cargo = std::env::var("CARGO").unwrap_or_else(|_| "cargo".to_owned());
-        let built = Command::new(cargo)
-            .args(["build", "--quiet", "--offline", "--package", "lamplighter", "--bin", "lamplighter"])
-            .status()
-            .unwrap();
-        assert!(built.success(), "the binary does not build");
-        let test = std::env::current_exe().unwrap();
-        test.parent().and_then(Path::parent).unwrap().join("lamplighter")
-    });
-    built.clone()
-}
+use crate::program::binary;
 
 /// The command line with a home of its own.
 pub(crate) struct CommandLine {

@@ -10,6 +10,9 @@ mod command_line;
 mod emulator;
 #[path = "../hosts/http.rs"]
 mod http;
+#[path = "../../../local/tests/serve/program.rs"]
+#[allow(dead_code, reason = "written for the tests of the binary, which use all of it")]
+mod program;
 mod rolling;
 mod scenes;
 mod stack;
