@@ -74,7 +74,9 @@ pub(crate) fn no_sshd(quarter: &Quarter<'_>) {
 pub(crate) fn an_install_that_hangs(quarter: &Quarter<'_>) {
     let host = &quarter.app("hang").hosts[0].name;
     let (id, before) = installing(quarter, "hang", &quarter.fleet.commit("v2"));
-    assert_eq!(quarter.fleet.exec(host, "pgrep -fxc 'sleep 600'"), "2");
+    // The second is a child of the first, and comes a moment after it.
+    let both = || (quarter.fleet.exec(host, "pgrep -fxc 'sleep 600'") == "2").then_some(());
+    eventually(both, PATIENCE).unwrap_or_else(|| panic!("only one process hangs\n{}", quarter.said()));
     let end = quarter.ended(&id, "halted");
     let said = row(&end, host);
     assert_eq!(said["status"], "rolled_back", "{end:#}\n{}", quarter.said());
