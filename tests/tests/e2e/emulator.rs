@@ -34,6 +34,8 @@ impl Emulator {
         let out = File::create(&log).unwrap();
         command.current_dir(home).stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
         command.env("GATEWAY_PORT", port.to_string()).env("AWS_DEFAULT_REGION", REGION);
+        // It unpacks the functions there, and leaves them behind.
+        command.env("TMPDIR", home);
         // The functions that it runs inherit this, and find the services by it.
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
         // A group of its own, so that its functions end with it.
