@@ -16,12 +16,11 @@ use tower::util::BoxCloneSyncService;
 use tower::{ServiceExt as _, service_fn};
 
 use crate::function::Setup;
+use crate::run::KEPT_FOR_THE_END;
 use crate::{Failure, Function, Role, log};
 
 /// Whom the audit trail names for the token that was made at deployment.
 const FIRST_ADMIN: &str = "admin";
-/// Kept of a call's time for its end: rings and the ledger.
-const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
 /// The time of a call that Lambda says nothing of: the gateway's own limit.
 const LEAST_TIME: Duration = Duration::from_secs(29);
 

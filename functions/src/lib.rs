@@ -23,6 +23,6 @@ pub use config::Role;
 pub use failure::Failure;
 pub use function::{Call, Function};
 pub use http::serve;
-pub use occasion::{Occasion, Ring};
+pub use occasion::{MINUTE, Occasion, Ring};
 pub use run::{Verb, run};
 pub use sweeping::sweep;

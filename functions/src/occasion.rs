@@ -14,7 +14,7 @@ const STALE_AFTER: Duration = Duration::from_secs(90);
 /// An event of so far ahead of our clock means that one of the clocks is wrong.
 const SKEW_ALLOWED: Duration = Duration::from_secs(90);
 /// The schedules' own grid.
-const MINUTE: Duration = Duration::from_secs(60);
+pub const MINUTE: Duration = Duration::from_secs(60);
 
 /// A ring: who is to look, and from when on. It carries no state; a lost one makes things late, a doubled one nothing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

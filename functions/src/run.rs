@@ -13,7 +13,7 @@ use crate::function::Setup;
 use crate::{Call, Failure, Function, Role, log};
 
 /// Kept of a call's time for its end: rings, the ledger, and goodbyes.
-const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
+pub(crate) const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
 /// The time of a call whose deadline is over when it begins: nobody has set one. `cargo lambda watch` names the tenth minute
 /// of 1970; Lambda itself would not have made such a call. As much as the longest function has.
 const TIME_UNLESS_TOLD: Duration = Duration::from_secs(600);

@@ -11,10 +11,8 @@ use lamplighter_store::ShardNo;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use crate::{Call, Failure, Function, Occasion, Ring};
+use crate::{Call, Failure, Function, MINUTE, Occasion, Ring};
 
-/// The schedules' own grid.
-const MINUTE: Duration = Duration::from_secs(60);
 /// The health of the env is logged this often.
 const SUMMARY_EVERY: Duration = Duration::from_secs(300);
 /// Kept of a sweep's time for its commits.

@@ -5,14 +5,13 @@ use std::time::Duration;
 use lambda_runtime::Error;
 use lamplighter_app::Advanced;
 use lamplighter_app::rollouts::seek_missed;
-use lamplighter_functions::{Call, Failure, Function, Occasion, Ring, Role, run};
+use lamplighter_functions::{Call, Failure, Function, MINUTE, Occasion, Ring, Role, run};
 use serde_json::Value;
 
 /// A step may take so long, connecting included: one is begun only if it can be finished within the call.
 const LONGEST_STEP: Duration = Duration::from_secs(240);
 /// How often missed pushes are sought: each time costs a question to a host.
 const SEEK_EVERY: Duration = Duration::from_secs(300);
-const MINUTE: Duration = Duration::from_secs(60);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
