@@ -10,7 +10,7 @@ use std::time::Duration;
 use lamplighter_app::people;
 use lamplighter_core::sight::GuardParts;
 use lamplighter_store::{Condition, Expected};
-use lamplighter_tests::sim::check::violations;
+use lamplighter_tests::sim::check::{assert_sound, chronicle, violations};
 use lamplighter_tests::sim::crash::{Crash, Manner};
 use lamplighter_tests::sim::story::{
     ALL_AT_ONCE, ALL_DIE, BAD_DAY, BLACK_HOLE, BLINK, CUT_OFF, DIGEST, DIGEST_HEALED, FLAPPING, HEAL,
@@ -35,26 +35,6 @@ fn play(story: &Story, seed: u64, crash: Crash, what: &str) -> World {
     let world = on_virtual_time(|| story.play(seed, crash));
     assert_sound(&world, story, &format!("{what}, SEED={seed}"));
     world
-}
-
-fn assert_sound(world: &World, story: &Story, what: &str) {
-    let found = violations(world, story);
-    assert!(found.is_empty(), "{} ({what}):\n  {}\n{}", story.name, found.join("\n  "), chronicle(world));
-}
-
-/// What happened, for a person who looks for the reason.
-fn chronicle(world: &World) -> String {
-    let mut lines = world.fleet.memory().log.clone();
-    let history = world.table.history();
-    lines.extend(history.watches.iter().map(|watch| {
-        let (at, service, version, status) = (watch.at, &watch.service, watch.version, &watch.status);
-        format!("{at} {service} v{version} {status}, breaker {}, attempt {:?}", watch.breaker, watch.attempt)
-    }));
-    lines.extend(history.notices.iter().map(|notice| format!("{} notice {}", notice.at, notice.id)));
-    lines
-        .extend(world.post.book().iter().map(|letter| format!("{} letter {}", letter.at, letter.message_id)));
-    lines.sort();
-    lines.join("\n")
 }
 
 /// A crash at the effects of a story, in each manner: at all of them, or at a sample of so many.

@@ -1,6 +1,7 @@
 //! Calls that come twice, processes that die in one, and a table that has bad days.
 
 use lamplighter_tests::sim::apart::{Calls, Home};
+use lamplighter_tests::sim::check::assert_sound;
 use lamplighter_tests::sim::crash::{Crash, Manner};
 use lamplighter_tests::sim::crowd::{Known, Member};
 use lamplighter_tests::sim::story::{
@@ -9,7 +10,7 @@ use lamplighter_tests::sim::story::{
 };
 use lamplighter_tests::sim::{World, on_virtual_time};
 
-use crate::{TWICE, assert_sound, seeds, whole_matrix};
+use crate::{TWICE, seeds, whole_matrix};
 
 /// Plays a story with its services in two shards by turns.
 async fn play_story(story: &Story, seed: u64, calls: Calls, crash: Crash) -> World {

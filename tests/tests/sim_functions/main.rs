@@ -14,7 +14,6 @@ use std::collections::BTreeMap;
 use lamplighter_core::Moment;
 use lamplighter_store::ShardSummary;
 use lamplighter_tests::sim::apart::{Calls, Home, Placing};
-use lamplighter_tests::sim::check::violations;
 use lamplighter_tests::sim::crash::Crash;
 use lamplighter_tests::sim::crowd::{Known, Member};
 use lamplighter_tests::sim::story::Story;
@@ -93,26 +92,6 @@ async fn assert_clear(world: &World) {
     }
     let store = world.open(&Crash::never()).await;
     assert_eq!(store.blindness().await.expect("the table answers").since, None);
-}
-
-fn assert_sound(world: &World, story: &Story, what: &str) {
-    let found = violations(world, story);
-    assert!(found.is_empty(), "{} ({what}):\n  {}\n{}", story.name, found.join("\n  "), chronicle(world));
-}
-
-/// What happened, for a person who looks for the reason.
-fn chronicle(world: &World) -> String {
-    let mut lines = world.fleet.memory().log.clone();
-    let history = world.table.history();
-    lines.extend(history.watches.iter().map(|watch| {
-        let (at, service, version, status) = (watch.at, &watch.service, watch.version, &watch.status);
-        format!("{at} {service} v{version} {status}, breaker {}, attempt {:?}", watch.breaker, watch.attempt)
-    }));
-    lines.extend(history.notices.iter().map(|notice| format!("{} notice {}", notice.at, notice.id)));
-    lines
-        .extend(world.post.book().iter().map(|letter| format!("{} letter {}", letter.at, letter.message_id)));
-    lines.sort();
-    lines.join("\n")
 }
 
 /// How many letters each recipient got.

@@ -4,13 +4,13 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use lamplighter_app::people;
+use lamplighter_tests::sim::check::{assert_sound, chronicle};
 use lamplighter_tests::sim::crash::Crash;
 use lamplighter_tests::sim::crowd::Member;
 use lamplighter_tests::sim::{World, id, on_virtual_time};
 
 use crate::{
-    ELSEWHERE, ONCE, TWICE, assert_clear, assert_sound, at, chronicle, datacentres, letters, only_the_admins,
-    play, second, seeds,
+    ELSEWHERE, ONCE, TWICE, assert_clear, at, datacentres, letters, only_the_admins, play, second, seeds,
 };
 
 #[test]

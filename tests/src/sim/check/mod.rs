@@ -25,6 +25,31 @@ pub fn violations(world: &World, story: &Story) -> Vec<String> {
     found
 }
 
+/// Fails with everything that was violated, and what happened.
+///
+/// # Panics
+/// If anything was violated.
+pub fn assert_sound(world: &World, story: &Story, what: &str) {
+    let found = violations(world, story);
+    assert!(found.is_empty(), "{} ({what}):\n  {}\n{}", story.name, found.join("\n  "), chronicle(world));
+}
+
+/// What happened, for a person who looks for the reason.
+#[must_use]
+pub fn chronicle(world: &World) -> String {
+    let mut lines = world.fleet.memory().log.clone();
+    let history = world.table.history();
+    lines.extend(history.watches.iter().map(|watch| {
+        let (at, service, version, status) = (watch.at, &watch.service, watch.version, &watch.status);
+        format!("{at} {service} v{version} {status}, breaker {}, attempt {:?}", watch.breaker, watch.attempt)
+    }));
+    lines.extend(history.notices.iter().map(|notice| format!("{} notice {}", notice.at, notice.id)));
+    lines
+        .extend(world.post.book().iter().map(|letter| format!("{} letter {}", letter.at, letter.message_id)));
+    lines.sort();
+    lines.join("\n")
+}
+
 /// At most one committed sweep per shard and tick, and ticks only rise.
 fn sweeps(world: &World, found: &mut Vec<String>) {
     let history = world.table.history();
