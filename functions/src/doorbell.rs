@@ -1,42 +1,29 @@
-//! Rings: through the one queue, which also holds them back until they are due; and onwards to the function they are for.
+//! Rings: through the one queue, which also holds them back until they are due.
 
 use std::time::Duration;
 
-use aws_sdk_lambda::primitives::Blob;
-use aws_sdk_lambda::types::InvocationType;
-use aws_sdk_sqs::error::{DisplayErrorContext, SdkError};
+use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use aws_types::SdkConfig;
 use lamplighter_core::Moment;
 
+use crate::Ring;
 use crate::config::Config;
-use crate::{Failure, Ring};
 
 /// Most messages of one call, which the queue sets.
 const AT_ONCE: usize = 10;
 /// Longest the queue holds a message back. What is due later is left to a minute's own tick.
 const LONGEST_DELAY: Duration = Duration::from_secs(900);
 
-/// The queue, and the way on from it.
+/// The queue.
 pub(crate) struct Doorbell {
     queue: aws_sdk_sqs::Client,
-    lambda: aws_sdk_lambda::Client,
     url: Option<String>,
-    recover: Option<String>,
-    advance: Option<String>,
-    notify: Option<String>,
 }
 
 impl Doorbell {
     pub(crate) fn new(account: &SdkConfig, config: &Config) -> Doorbell {
-        Doorbell {
-            queue: aws_sdk_sqs::Client::new(account),
-            lambda: aws_sdk_lambda::Client::new(account),
-            url: config.queue_url.clone(),
-            recover: config.recover.clone(),
-            advance: config.advance.clone(),
-            notify: config.notify.clone(),
-        }
+        Doorbell { queue: aws_sdk_sqs::Client::new(account), url: config.queue_url.clone() }
     }
 
     /// True where there is a queue: where there is none, as on a developer's machine, everything waits for its minute.
@@ -76,29 +63,6 @@ impl Doorbell {
         }
         sent
     }
-
-    /// Passes a ring on to the function it is for, which answers nothing.
-    pub(crate) async fn pass_on(&self, ring: &Ring) -> Result<(), Failure> {
-        let (key, function) = match ring {
-            Ring::Recover { .. } => ("LAMPLIGHTER_RECOVER", &self.recover),
-            Ring::Advance { .. } => ("LAMPLIGHTER_ADVANCE", &self.advance),
-            Ring::Notify { .. } => ("LAMPLIGHTER_NOTIFY", &self.notify),
-            Ring::Sweep { .. } | Ring::Shard { .. } => return Ok(()),
-        };
-        let Some(function) = function else {
-            return Err(Failure::BadConfiguration { key, problem: "it is missing".to_owned() });
-        };
-        let payload = serde_json::to_vec(ring).map_err(|error| Failure::Fault(error.to_string()))?;
-        let call = self.lambda.invoke().function_name(function).invocation_type(InvocationType::Event);
-        match call.payload(Blob::new(payload)).send().await {
-            Ok(_) => Ok(()),
-            Err(error) => Err(not_passed_on(function, &error)),
-        }
-    }
-}
-
-fn not_passed_on<E: std::error::Error + 'static>(function: &str, error: &SdkError<E>) -> Failure {
-    Failure::NotPassedOn { function: function.to_owned(), because: DisplayErrorContext(error).to_string() }
 }
 
 fn entry(number: usize, ring: &Ring, now: Moment) -> Result<SendMessageBatchRequestEntry, String> {

@@ -3,28 +3,22 @@
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use aws_config::BehaviorVersion;
-use aws_config::retry::RetryConfig;
-use aws_config::timeout::TimeoutConfig;
 use aws_types::SdkConfig;
-use lamplighter_app::{Clock, Courier, Env, EnvParts, Sweeps};
+use lamplighter_app::{Clock, Env, EnvParts, Sweeps};
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_notify::{Place, Post};
+use lamplighter_notify::Place;
 use lamplighter_remote::{Pool, Remote, RemoteConfig, Vault};
 use lamplighter_store::{OpenError, Store, aws_client};
 use tokio::sync::OnceCell;
 use tokio::time::Instant;
 
-use crate::config::{Config, Mail};
-use crate::courier::Elsewhere;
+use crate::account::account;
+use crate::config::Config;
 use crate::doorbell::Doorbell;
+use crate::onward::Onward;
 use crate::vault::{self, Reader};
-use crate::{Failure, Occasion, Ring, Role};
+use crate::{Failure, Means, Occasion, Ring, Role};
 
-/// Longest one call to the queue, to another function or for a key may take, its retries included.
-const SERVICE_LIMIT: Duration = Duration::from_secs(5);
-/// Tries of such a call, the first included.
-const SERVICE_TRIES: u32 = 3;
 /// What was consumed is written down this often, and at the end of a process's first call.
 const KEEP_LEDGER_EVERY: Duration = Duration::from_secs(600);
 /// How long a call waits at its end for connections that it made to end, too.
@@ -35,12 +29,11 @@ const RING_WITHIN: Duration = Duration::from_secs(60);
 const WITHOUT_SHARDS_MEGABYTES: u64 = 64;
 /// Memory of a shard of 500 services, generously.
 const SHARD_MEGABYTES: u64 = 2;
-/// The sender of letters that become files on a developer's machine.
-const FOLDER_SENDER: &str = "lamplighter@localhost";
 
 /// A function before its first call: told what it needs, with nothing opened.
 pub(crate) struct Setup {
     role: Role,
+    means: Means,
     config: Config,
     account: SdkConfig,
     opened: OnceCell<Function>,
@@ -51,14 +44,9 @@ impl Setup {
     ///
     /// # Errors
     /// The variable that is missing or makes no sense.
-    pub(crate) async fn new(role: Role) -> Result<Setup, Failure> {
+    pub(crate) fn new(role: Role, means: Means) -> Result<Setup, Failure> {
         let config = Config::of(role, |key| std::env::var(key).ok())?;
-        let account = aws_config::defaults(BehaviorVersion::v2026_01_12())
-            .retry_config(RetryConfig::standard().with_max_attempts(SERVICE_TRIES))
-            .timeout_config(TimeoutConfig::builder().operation_timeout(SERVICE_LIMIT).build())
-            .load()
-            .await;
-        Ok(Setup { role, config, account, opened: OnceCell::new() })
+        Ok(Setup { role, means, config, account: account()?, opened: OnceCell::new() })
     }
 
     /// The function, opened by the first call that succeeds in it. `None`: its table is there and empty, so there is
@@ -67,9 +55,7 @@ impl Setup {
     /// # Errors
     /// If the table cannot be used as it is, or does not answer.
     pub(crate) async fn open(&self) -> Result<Option<&Function>, Failure> {
-        let opened =
-            self.opened.get_or_try_init(|| Function::open(self.role, &self.config, &self.account)).await;
-        match opened {
+        match self.opened.get_or_try_init(|| Function::open(self)).await {
             Ok(function) => Ok(Some(function)),
             Err(Failure::Table(OpenError::Empty { .. })) => Ok(None),
             Err(failure) => Err(failure),
@@ -84,6 +70,7 @@ pub struct Function {
     pub(crate) role: Role,
     pub(crate) config: Config,
     pub(crate) doorbell: Doorbell,
+    pub(crate) onward: Onward,
     pub(crate) vault: Reader,
     remote: Remote,
     /// When this process began to count what it consumes, and when it last wrote that down.
@@ -92,11 +79,12 @@ pub struct Function {
 }
 
 impl Function {
-    async fn open(role: Role, config: &Config, account: &SdkConfig) -> Result<Function, Failure> {
+    async fn open(setup: &Setup) -> Result<Function, Failure> {
+        let Setup { role, means, config, account, .. } = setup;
         let now = Clock::System.now();
         let client = aws_client(account);
         // Only requests begin an env: they alone may look whether a table is empty and make it ours.
-        let store = match role {
+        let store = match *role {
             Role::Api => Store::open(client, &config.table, &config.env, now).await?,
             Role::Sweep | Role::Recover | Role::Advance | Role::Notify => {
                 Store::open_adopted(client, &config.table, &config.env).await?
@@ -116,18 +104,19 @@ impl Function {
             name: config.env.clone(),
             store,
             hosts: Arc::new(remote.clone()),
-            courier: courier(config, account)?,
+            courier: (means.letters)(config, account)?,
             place: Place { base_url: config.public_url.clone(), cli: command_line(&config.env) },
             clock: Clock::System,
-            owner: owner(role),
+            owner: owner(*role),
             sweeps: Sweeps::Apart,
         });
         let env = env.keeping_shards(shards_kept(config.megabytes));
         Ok(Function {
             env: Arc::new(env),
-            role,
+            role: *role,
             config: config.clone(),
             doorbell: Doorbell::new(account, config),
+            onward: (means.pass_on)(config, account),
             vault,
             remote,
             counts_since: now,
@@ -224,21 +213,6 @@ impl Call {
         tracing::info!(%event, "an event came too late and is dropped; the next minute's does what it asked for");
         Ok(None)
     }
-}
-
-fn courier(config: &Config, account: &SdkConfig) -> Result<Arc<dyn Courier>, Failure> {
-    let bad = |error: lamplighter_notify::BadPost| Failure::BadConfiguration {
-        key: "LAMPLIGHTER_MAIL",
-        problem: error.to_string(),
-    };
-    Ok(match &config.mail {
-        None => Arc::new(Elsewhere),
-        Some(Mail::Ses(from)) => Arc::new(Post::ses(account, from).map_err(bad)?),
-        Some(Mail::Folder(folder)) => {
-            let from = FOLDER_SENDER.parse().map_err(|error| Failure::Fault(format!("{error}")))?;
-            Arc::new(Post::folder(folder.clone(), &from).map_err(bad)?)
-        }
-    })
 }
 
 /// How many shards this process may keep in memory: any call may be for any shard, and one that is kept is not read anew.

@@ -17,7 +17,7 @@ use tower::{ServiceExt as _, service_fn};
 
 use crate::function::Setup;
 use crate::run::KEPT_FOR_THE_END;
-use crate::{Failure, Function, Role, log};
+use crate::{Failure, Function, Means, Role, log};
 
 /// Whom the audit trail names for the token that was made at deployment.
 const FIRST_ADMIN: &str = "admin";
@@ -37,7 +37,7 @@ pub fn serve() -> LocalBoxFuture<'static, Result<(), Error>> {
 
 async fn answer_requests() -> Result<(), Error> {
     log::start();
-    let setup = Setup::new(Role::Api).await;
+    let setup = Setup::new(Role::Api, Means::none());
     let api: OnceCell<Api> = OnceCell::new();
     let (setup, api) = (&setup, &api);
     lambda_http::run(service_fn(move |request: Request| async move {

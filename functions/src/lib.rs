@@ -7,22 +7,27 @@
 
 #![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
 
+mod account;
 mod config;
-mod courier;
+mod connector;
 mod doorbell;
 mod failure;
 mod function;
 mod http;
 mod log;
+mod means;
 mod occasion;
+mod onward;
 mod run;
 mod sweeping;
 mod vault;
 
 pub use config::Role;
+pub use connector::http_client;
 pub use failure::Failure;
 pub use function::{Call, Function};
 pub use http::serve;
+pub use means::Means;
 pub use occasion::{MINUTE, Occasion, Ring};
 pub use run::{Verb, run};
 pub use sweeping::sweep;

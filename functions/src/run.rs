@@ -10,7 +10,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use crate::function::Setup;
-use crate::{Call, Failure, Function, Role, log};
+use crate::{Call, Failure, Function, Means, Role, log};
 
 /// Kept of a call's time for its end: rings, the ledger, and goodbyes.
 pub(crate) const KEPT_FOR_THE_END: Duration = Duration::from_secs(3);
@@ -26,14 +26,14 @@ pub type Verb = for<'a> fn(&'a Function, Call, Value) -> BoxFuture<'a, Result<Va
 ///
 /// # Errors
 /// If Lambda's own interface cannot be used.
-pub fn run(role: Role, verb: Verb) -> LocalBoxFuture<'static, Result<(), Error>> {
+pub fn run(role: Role, means: Means, verb: Verb) -> LocalBoxFuture<'static, Result<(), Error>> {
     // Boxed here, so that the runtime is compiled here, once, and not in each of the five programs.
-    Box::pin(answer_events(role, verb))
+    Box::pin(answer_events(role, means, verb))
 }
 
-async fn answer_events(role: Role, verb: Verb) -> Result<(), Error> {
+async fn answer_events(role: Role, means: Means, verb: Verb) -> Result<(), Error> {
     log::start();
-    let setup = Setup::new(role).await;
+    let setup = Setup::new(role, means);
     let setup = &setup;
     let handler = service_fn(move |event: LambdaEvent<Value>| async move {
         let began = Instant::now();

@@ -80,9 +80,7 @@ async fn answer(function: &Function, call: Call, ring: Ring) -> Result<(), Failu
             let settings = function.env.store().for_verb(function.role.verb()).settings().await?.1;
             one_shard(function, call, &settings, Ring::shard_no(shard)?, tick).await
         }
-        Ring::Recover { .. } | Ring::Advance { .. } | Ring::Notify { .. } => {
-            function.doorbell.pass_on(&ring).await
-        }
+        Ring::Recover { .. } | Ring::Advance { .. } | Ring::Notify { .. } => (function.onward)(ring).await,
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use lambda_runtime::Error;
 use lamplighter_app::Advanced;
 use lamplighter_app::rollouts::seek_missed;
-use lamplighter_functions::{Call, Failure, Function, MINUTE, Occasion, Ring, Role, run};
+use lamplighter_functions::{Call, Failure, Function, MINUTE, Means, Occasion, Ring, Role, run};
 use serde_json::Value;
 
 /// A step may take so long, connecting included: one is begun only if it can be finished within the call.
@@ -15,7 +15,7 @@ const SEEK_EVERY: Duration = Duration::from_secs(300);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(Role::Advance, |function, call, event| Box::pin(advance(function, call, event))).await
+    run(Role::Advance, Means::none(), |function, call, event| Box::pin(advance(function, call, event))).await
 }
 
 async fn advance(function: &Function, call: Call, event: Value) -> Result<Value, Failure> {

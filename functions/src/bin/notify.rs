@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use lamplighter_app::{Delivered, deliver};
-use lamplighter_functions::{Call, Failure, Function, Ring, Role, run};
+use lamplighter_functions::{Call, Failure, Function, Means, Ring, Role, run};
 use serde_json::Value;
 
 /// A letter may take so long: one is begun only if it can be finished within the call.
@@ -12,7 +12,7 @@ const LONGEST_LETTER: Duration = Duration::from_secs(40);
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(Role::Notify, |function, call, event| Box::pin(notify(function, call, event))).await
+    run(Role::Notify, Means::letters(), |function, call, event| Box::pin(notify(function, call, event))).await
 }
 
 async fn notify(function: &Function, call: Call, event: Value) -> Result<Value, Failure> {

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use lambda_runtime::Error;
 use lamplighter_app::Recovered;
-use lamplighter_functions::{Call, Failure, Function, Occasion, Ring, Role, run};
+use lamplighter_functions::{Call, Failure, Function, Means, Occasion, Ring, Role, run};
 use serde_json::Value;
 
 /// An attempt may take so long: one is begun only if it can be finished within the call.
@@ -14,7 +14,7 @@ const AGAIN_AFTER_SECS: i64 = 30;
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Error> {
-    run(Role::Recover, |function, call, event| Box::pin(recover(function, call, event))).await
+    run(Role::Recover, Means::none(), |function, call, event| Box::pin(recover(function, call, event))).await
 }
 
 async fn recover(function: &Function, call: Call, event: Value) -> Result<Value, Failure> {

@@ -64,9 +64,10 @@ impl Way {
         account(&self.emulator.url())
     }
 
-    /// The account as the engine reaches it.
+    /// The account as the engine reaches it: by the client of the functions, which has to make of each fault what the SDK's
+    /// retries know what to do with.
     pub(crate) fn bad(&self) -> SdkConfig {
-        account(&self.proxy.url())
+        account(&self.proxy.url()).into_builder().http_client(lamplighter_functions::http_client()).build()
     }
 
     /// Puts a rule on the way to `table`. Answers its number.
