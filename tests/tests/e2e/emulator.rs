@@ -73,6 +73,13 @@ impl Emulator {
         self.signed("lambda", "POST", &path, &[], &event.to_string())
     }
 
+    /// How large the archive of a function is, in bytes.
+    pub(crate) fn archive_bytes(&self, function: &str) -> u64 {
+        let path = format!("/2015-03-31/functions/{function}/configuration");
+        let told = self.signed("lambda", "GET", &path, &[], "");
+        told.body["CodeSize"].as_u64().unwrap_or_else(|| panic!("no size of `{function}`: {}", told.text))
+    }
+
     /// What the functions have logged: our own lines, without the platform's.
     pub(crate) fn logged(&self, group: &str) -> Vec<String> {
         let told = self.call("logs", "Logs_20140328.FilterLogEvents", &json!({"logGroupName": group}));

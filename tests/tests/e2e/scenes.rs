@@ -41,6 +41,15 @@ pub(crate) fn the_schedule_sweeps(stack: &Stack) {
     assert_eq!(services.as_array().map_or(0, Vec::len), stack.fleet.residents().len(), "{services}");
 }
 
+/// Each cold start waits until the whole archive was brought and unpacked.
+pub(crate) fn every_archive_is_small(stack: &Stack) {
+    const MOST: u64 = 5_000_000;
+    for name in ["api", "sweep", "recover", "advance", "notify"] {
+        let bytes = stack.emulator.archive_bytes(&format!("lamplighter-{ENV}-{name}"));
+        assert!((1..=MOST).contains(&bytes), "the archive of `{name}` has {bytes} bytes");
+    }
+}
+
 fn a_stopped_service_is_restarted_and_its_owner_told(stack: &Stack) {
     let (id, resident) = (stack.id(STOPPED), stack.resident(STOPPED));
     let systemd = stack.fleet.hosts()[resident.host].systemd();

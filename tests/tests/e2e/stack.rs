@@ -1,8 +1,10 @@
 //! One deployed stack, and the fleet that it looks after.
 
 use std::collections::BTreeMap;
+use std::fs::File;
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use lamplighter::demo::fleet::Resident;
@@ -24,6 +26,10 @@ const FROM: &str = "lamp@example.com";
 const KEY: &str = "/lamplighter/prod/key";
 /// The longest anything takes that waits for the next two minutes on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(180);
+/// The longest `sam build` takes, linking each of five programs as a whole on a busy machine.
+const BUILD_LIMIT: Duration = Duration::from_secs(1_800);
+/// The longest `sam deploy` takes.
+const DEPLOY_LIMIT: Duration = Duration::from_secs(300);
 const LOOK_AGAIN: Duration = Duration::from_millis(500);
 
 /// A deployed stack.
@@ -202,7 +208,7 @@ fn build(tools: &Tools, home: &Path) -> PathBuf {
         "Architecture=x86_64",
         "--build-dir",
     ]);
-    succeeds(sam.arg(&folder).env("CARGO_NET_OFFLINE", "true").current_dir(root()));
+    succeeds(sam.arg(&folder).env("CARGO_NET_OFFLINE", "true").current_dir(root()), home, BUILD_LIMIT);
     folder.join("template.yaml")
 }
 
@@ -227,13 +233,33 @@ fn deploy(tools: &Tools, home: &Path, template: &Path, emulator: &Emulator, hash
     sam.env("AWS_ENDPOINT_URL", emulator.url())
         .env("AWS_ACCESS_KEY_ID", "test")
         .env("AWS_SECRET_ACCESS_KEY", "test");
-    succeeds(sam.current_dir(home));
+    succeeds(sam.current_dir(home), home, DEPLOY_LIMIT);
 }
 
-fn succeeds(command: &mut Command) {
-    let output = command.output().unwrap();
-    let said = [&output.stdout[..], &output.stderr].concat();
-    assert!(output.status.success(), "{command:?}: {}", String::from_utf8_lossy(&said));
+/// Runs a command to its end, and kills it with whatever it has started if that does not come.
+fn succeeds(command: &mut Command, home: &Path, limit: Duration) {
+    let log = home.join("sam.log");
+    let out = File::create(&log).unwrap();
+    command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out).process_group(0);
+    let mut child = command.spawn().unwrap();
+    let begun = Instant::now();
+    let status = loop {
+        match child.try_wait().unwrap() {
+            Some(status) => break Some(status),
+            None if begun.elapsed() > limit => break None,
+            None => std::thread::sleep(LOOK_AGAIN),
+        }
+    };
+    if status.is_none() {
+        let group = rustix::process::Pid::from_child(&child);
+        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
+        let _ = child.wait();
+    }
+    let said = std::fs::read_to_string(&log).unwrap_or_default();
+    assert!(
+        status.is_some_and(|status| status.success()),
+        "{command:?} within {limit:?}, {status:?}: {said}"
+    );
 }
 
 /// What the stack says of itself.

@@ -28,12 +28,6 @@ impl Tools {
         sam.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
         // The functions are measured by nobody here.
         sam.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
-        // Nor as small as they are deployed: linking each of the five as a whole takes minutes of a processor.
-        if std::env::var_os("LAMPLIGHTER_AS_DEPLOYED").is_none() {
-            let quick = home.join("CargoLambda.toml");
-            std::fs::write(&quick, "[build]\ndisable_optimizations = true\n").unwrap();
-            sam.env("CARGO_LAMBDA_GLOBAL", quick).env("CARGO_PROFILE_RELEASE_OPT_LEVEL", "1");
-        }
         sam.env("SAM_CLI_TELEMETRY", "0").env("CARGO_LAMBDA_COMPILER", "cargo");
         // Cargo keeps what it has fetched below HOME, unless told where; only SAM's own settings go elsewhere.
         sam.env("__SAM_CLI_APP_DIR", home.join("sam"));
