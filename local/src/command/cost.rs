@@ -50,6 +50,9 @@ struct Projection<'a> {
     #[serde(default, borrow)]
     lines: Vec<Line<'a>>,
     dollars: f64,
+    /// Unknown to older servers.
+    #[serde(default)]
+    dollars_beyond_free_tiers: Option<f64>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -87,11 +90,14 @@ fn told(cost: &Cost<'_>, now: Moment) -> String {
     rows.push(cells("in all", &cost.total));
     let month = match &cost.projection {
         Some(month) => format!(
-            "{} days like this: {:.0} read and {:.0} write units, ${:.2} on AWS ({}, prices of {})\n{}",
+            "{} days like this: {:.0} read and {:.0} write units, ${:.2} on AWS{} ({}, prices of {})\n{}",
             month.days,
             month.read_units,
             month.write_units,
             month.dollars,
+            month.dollars_beyond_free_tiers.map_or(String::new(), |dollars| format!(
+                ", ${dollars:.2} after the free tiers of an account that runs nothing else"
+            )),
             cost.prices.region,
             cost.prices.as_of,
             say::table(&month.lines.iter().map(line).collect::<Vec<_>>())

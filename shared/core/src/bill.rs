@@ -1,5 +1,5 @@
-//! What a month on AWS costs, from counts: each line of the bill, and its sum. Prices are those of us-east-1 before any
-//! free tier, functions on arm64.
+//! What a month on AWS costs, from counts: each line of the bill, and its sum. Prices are those of us-east-1, functions on
+//! arm64; before any free tier, and after those that an account keeps for ever.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,33 +58,48 @@ pub struct Line<'a> {
     pub count: f64,
     /// What all of that costs, in US dollars.
     pub dollars: f64,
+    /// What is left of that after the account's free tier, if nothing else in the account uses it. Of tiers that end with an
+    /// account's first year nothing is taken off.
+    #[serde(default)]
+    pub beyond_free: f64,
 }
 
 /// The bill of a month. Egress is the last line: it is paid for the fleet's own traffic, whatever looks at it.
 #[must_use]
 pub fn bill(counts: &Counts) -> [Line<'static>; 12] {
-    // Each price with what it is for one of.
+    // Each price with what it is for one of, and how many of these are free each month.
     [
-        ("table: write units", counts.write_units, WRITE_UNIT),
-        ("table: read units", counts.read_units, READ_UNIT),
-        ("functions: gigabyte-seconds", counts.gigabyte_seconds, 13.3334e-6),
-        ("functions: calls", counts.calls, 0.20e-6),
-        ("queue: requests", counts.queue_requests, 0.40e-6),
-        ("schedules: calls", counts.schedules, 1.00e-6),
-        ("alarms: metrics", counts.alarm_metrics, 0.10),
-        ("logs: gigabytes", counts.log_gigabytes, 0.50),
-        ("API: requests", counts.requests, 1.00e-6),
-        ("keys: decryptions", counts.decryptions, 3.0e-6),
-        ("letters", counts.letters, 0.10e-3),
-        ("egress: gigabytes", counts.egress_gigabytes, 0.09),
+        ("table: write units", counts.write_units, WRITE_UNIT, 0.0),
+        ("table: read units", counts.read_units, READ_UNIT, 0.0),
+        ("functions: gigabyte-seconds", counts.gigabyte_seconds, 13.3334e-6, 400e3),
+        ("functions: calls", counts.calls, 0.20e-6, 1e6),
+        ("queue: requests", counts.queue_requests, 0.40e-6, 1e6),
+        ("schedules: calls", counts.schedules, 1.00e-6, 14e6),
+        ("alarms: metrics", counts.alarm_metrics, 0.10, 10.0),
+        ("logs: gigabytes", counts.log_gigabytes, 0.50, 5.0),
+        ("API: requests", counts.requests, 1.00e-6, 0.0),
+        ("keys: decryptions", counts.decryptions, 3.0e-6, 20e3),
+        ("letters", counts.letters, 0.10e-3, 0.0),
+        ("egress: gigabytes", counts.egress_gigabytes, 0.09, 100.0),
     ]
-    .map(|(what, count, price)| Line { what, count, dollars: count * price })
+    .map(|(what, count, price, free)| Line {
+        what,
+        count,
+        dollars: count * price,
+        beyond_free: (count - free).max(0.0) * price,
+    })
 }
 
 /// What all lines cost together.
 #[must_use]
 pub fn total(lines: &[Line<'_>]) -> f64 {
     lines.iter().map(|line| line.dollars).sum()
+}
+
+/// What all lines cost together after the account's free tiers.
+#[must_use]
+pub fn total_beyond_free(lines: &[Line<'_>]) -> f64 {
+    lines.iter().map(|line| line.beyond_free).sum()
 }
 
 #[cfg(test)]
@@ -101,6 +116,22 @@ mod tests {
         };
         let lines = bill(&counts);
         assert!((total(&lines) - (0.5 + 0.1728 + 0.2592)).abs() < 1e-9, "{}", total(&lines));
+        assert_eq!(total_beyond_free(&lines), 0.0, "all of that is within the free tiers");
+    }
+
+    #[test]
+    fn free_tiers_are_taken_off_each_line_and_never_more_than_there_is() {
+        let counts = Counts {
+            write_units: 1e6,
+            calls: 3e6,
+            queue_requests: 1_000.0,
+            egress_gigabytes: 101.0,
+            ..Counts::default()
+        };
+        let lines = bill(&counts);
+        let beyond = 0.625 + 2.0 * 0.20 + 0.09;
+        assert!((total_beyond_free(&lines) - beyond).abs() < 1e-9, "{}", total_beyond_free(&lines));
+        assert!(lines.iter().all(|line| line.beyond_free <= line.dollars));
     }
 
     #[test]

@@ -5,7 +5,7 @@ use axum::routing::get;
 use lamplighter_app::Sweeps;
 use lamplighter_core::bill::{
     ALARM_METRICS, Counts, IDLE_POLLS, Line, MONTH_DAYS, PRICES_AS_OF, READ_UNIT, REQUESTS_PER_MESSAGE,
-    SCHEDULES, WRITE_UNIT, bill, total,
+    SCHEDULES, WRITE_UNIT, bill, total, total_beyond_free,
 };
 use lamplighter_store::{Consumed, Spent, Verb};
 use serde_json::{Value, json};
@@ -124,8 +124,13 @@ fn projection(sweeps: Sweeps, all: &Consumed, requests: u64, seconds: f64) -> Va
         "read_units": counts.read_units.round(),
         "write_units": counts.write_units.round(),
         "lines": shown,
-        "dollars": (total(&lines) * 100.0).round() / 100.0,
+        "dollars": cents(total(&lines)),
+        "dollars_beyond_free_tiers": cents(total_beyond_free(&lines)),
     })
+}
+
+fn cents(dollars: f64) -> f64 {
+    (dollars * 100.0).round() / 100.0
 }
 
 fn gigabyte_seconds(consumed: &Consumed) -> f64 {
@@ -146,7 +151,7 @@ mod tests {
         let day = Consumed { calls: 10, read_units: 1e6, write_units: 2e6, ..Consumed::default() };
         let month = projection(Sweeps::Together, &day, 0, 86_400.0);
         assert_eq!(month["write_units"], 6e7);
-        assert_eq!(month["dollars"], 41.25);
+        assert_eq!((&month["dollars"], &month["dollars_beyond_free_tiers"]), (&json!(41.25), &json!(41.25)));
         assert_eq!(projection(Sweeps::Together, &day, 0, 5.0), Value::Null);
     }
 
@@ -170,6 +175,6 @@ mod tests {
         assert_eq!(line("queue: requests"), Some(648_000.0 + 43_200.0 * 2.1));
         assert_eq!(line("alarms: metrics"), Some(5.0));
         assert_eq!(line("letters"), None);
-        assert_eq!(month["dollars"], 1.05);
+        assert_eq!((&month["dollars"], &month["dollars_beyond_free_tiers"]), (&json!(1.05), &json!(0.0)));
     }
 }

@@ -2,7 +2,7 @@
 
 use lamplighter_core::bill::{
     ALARM_METRICS, Counts, IDLE_POLLS, MONTH_DAYS, PRICES_AS_OF, REQUESTS_PER_MESSAGE, SCHEDULES, WRITE_UNIT,
-    bill, total,
+    bill, total, total_beyond_free,
 };
 
 use super::lambda::MEGABYTES;
@@ -13,15 +13,14 @@ use super::{ROUND_TRIP, SERVICES};
 const COLD_SHARE: f64 = 0.01;
 /// Ticks of a month.
 const TICKS: f64 = 1_440.0 * MONTH_DAYS as f64;
-/// A message that is sent alone is sent by a request of its own, not by its share of ten.
-const REQUESTS_PER_LONE_MESSAGE: f64 = REQUESTS_PER_MESSAGE + 0.9;
+/// What a message costs as its part of a batch of ten that sends it.
+const SENT_AS_ONE_OF_TEN: f64 = 0.1;
 /// A key is read this often in a month by each process.
 const KEY_READS: f64 = 24.0 * MONTH_DAYS as f64;
 /// What a process has consumed is written down this often in a month, at a unit each.
 const LEDGER_WRITES: f64 = 6.0 * 24.0 * MONTH_DAYS as f64;
-/// Calls each minute besides the sweep's: `recover` twice, `advance`, `notify`; and `sweep`, which passes on the ring by
-/// which `recover` is called the second time.
-const RECOVER_CALLS: f64 = 2.0;
+/// Calls each minute besides the sweeps': `recover`, `advance`, `notify`. With nothing intended none of them rings.
+const SMALL_CALLS: f64 = 3.0;
 
 /// Who is looked after, and what was promised for it, in dollars before any free tier and without egress.
 struct Case<'a> {
@@ -70,6 +69,13 @@ pub(super) fn project(ssh: &[Shard; 3], http: &[Shard; 3], quiet: &[(&'static st
     }
     let egress = |lines: &[lamplighter_core::bill::Line<'_>]| lines.last().map_or(0.0, |line| line.dollars);
     row("without egress", bills.iter().map(|lines| dollars(total(lines) - egress(lines))));
+    row(
+        "after the free tiers",
+        bills.iter().map(|lines| {
+            let egress = lines.last().map_or(0.0, |line| line.beyond_free);
+            dollars(total_beyond_free(lines) - egress)
+        }),
+    );
     row("egress", bills.iter().map(|lines| dollars(egress(lines))));
     row(
         "of what is promised",
@@ -90,6 +96,12 @@ fn dollars(dollars: f64) -> String {
     format!("{dollars:.3}")
 }
 
+/// Requests of one message of so many that are sent at once, by ten.
+fn rung(together: f64) -> f64 {
+    let alone = REQUESTS_PER_MESSAGE - SENT_AS_ONE_OF_TEN;
+    alone + (together / 10.0).ceil() / together.max(1.0)
+}
+
 #[expect(clippy::cast_precision_loss, reason = "counts here are far below 2^52")]
 fn counts(case: &Case<'_>, quiet: &[(&'static str, Call)]) -> Counts {
     let shards = (case.services / SERVICES as f64).ceil();
@@ -102,26 +114,16 @@ fn counts(case: &Case<'_>, quiet: &[(&'static str, Call)]) -> Counts {
     let swept = |value: fn(&Call) -> f64| {
         of(&|shard| value(&shard.warm) * (1.0 - COLD_SHARE) + value(&shard.cold) * COLD_SHARE) * sweeps
     };
-    // The call that passes `recover`'s ring on is as long as the one of `notify`: it reads nothing, and sends one request.
-    let small = |value: fn(&Call) -> f64| {
-        let times = |name: &str| match name {
-            "recover" => RECOVER_CALLS,
-            "notify" => 2.0,
-            _ => 1.0,
-        };
-        quiet.iter().map(|(name, call)| value(call) * times(name) * TICKS).sum::<f64>()
-    };
+    let small = |value: fn(&Call) -> f64| quiet.iter().map(|(_, call)| value(call) * TICKS).sum::<f64>();
     let both = |value: fn(&Call) -> f64| swept(value) + small(value);
     let processes = shards + 4.0;
     Counts {
         read_units: both(|call| call.units.read),
         write_units: both(|call| call.units.written) + processes * LEDGER_WRITES,
-        calls: sweeps + (RECOVER_CALLS + 3.0) * TICKS,
+        calls: sweeps + SMALL_CALLS * TICKS,
         gigabyte_seconds: both(|call| call.billed.as_secs_f64()) * f64::from(MEGABYTES) / 1_024.0,
         schedules: SCHEDULES,
-        queue_requests: IDLE_POLLS
-            + (shards - 1.0) * TICKS * REQUESTS_PER_MESSAGE
-            + TICKS * REQUESTS_PER_LONE_MESSAGE,
+        queue_requests: IDLE_POLLS + (shards - 1.0) * TICKS * rung(shards - 1.0),
         alarm_metrics: ALARM_METRICS,
         log_gigabytes: both(|call| call.called.log_bytes as f64) / 1e9,
         decryptions: case.keys * shards * KEY_READS,
