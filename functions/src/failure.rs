@@ -1,6 +1,7 @@
 //! Why a call failed: a stable name for alarms and dashboards, and one line for people.
 
 use lambda_runtime::Diagnostic;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_store::{OpenError, StoreError};
 
 /// A call that failed. The name of each is its `errorType` in Lambda's answer and in the log.
@@ -26,10 +27,10 @@ pub enum Failure {
         ahead_secs: u64,
     },
     /// The table cannot be used as it is: missing, another env's, of a newer schema.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", in_one_line(.0))]
     Table(OpenError),
     /// The store does not answer, or refuses: nothing was done to any host without it.
-    #[error("{}", with_causes(.0))]
+    #[error("{}", in_one_line(.0))]
     Store(#[from] StoreError),
     /// The sweep before still holds a shard: this tick of it is skipped.
     #[error("sweep {tick} skipped: `{by}` still holds the shard, until {until}")]
@@ -136,18 +137,4 @@ impl From<Failure> for Diagnostic {
     fn from(failure: Failure) -> Self {
         Diagnostic { error_type: failure.name().to_owned(), error_message: failure.to_string() }
     }
-}
-
-/// An error with its causes, in one line.
-fn with_causes(error: &(dyn std::error::Error + 'static)) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        let said = deeper.to_string();
-        if !words.contains(&said) {
-            words = format!("{words}: {said}");
-        }
-        cause = deeper.source();
-    }
-    words
 }

@@ -11,6 +11,7 @@ use std::time::Duration;
 use lamplighter_app::people::may_become;
 use lamplighter_app::rollouts::keep_seeking;
 use lamplighter_app::{Clock, Env, EnvParts, Sweeps, hand};
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::{EnvName, Moment};
 use lamplighter_http::{Home, SecretText, mint_token, router};
 use lamplighter_notify::{Place, Post};
@@ -221,7 +222,7 @@ impl House {
 async fn tell_of_hooks(home: &Home) -> Result<(), Failure> {
     for env in home.envs() {
         let problems = home.unusable_secrets(env).await.map_err(|error| {
-            Failure::new(Exit::Failed, format!("env `{}`: {}", env.name(), chain(&error)))
+            Failure::new(Exit::Failed, format!("env `{}`: {}", env.name(), in_one_line(&error)))
         })?;
         for problem in problems {
             say::note(&format!("warning: env `{}`: {problem}", env.name()));
@@ -233,11 +234,11 @@ async fn tell_of_hooks(home: &Home) -> Result<(), Failure> {
 /// Opens an env: its data file, its ways to hosts and people, and what the files say of it.
 async fn open_env(config: &Config, post: &Post, env: EnvConfig, now: Moment) -> Result<Opened, Failure> {
     let file = config::data_file(&config.data, &env.name);
-    let store = Store::open_file(&file, &env.name, now)
-        .await
-        .map_err(|error| Failure::new(Exit::Failed, format!("env `{}`: {}", env.name, chain(&error))))?;
+    let store = Store::open_file(&file, &env.name, now).await.map_err(|error| {
+        Failure::new(Exit::Failed, format!("env `{}`: {}", env.name, in_one_line(&error)))
+    })?;
     let failed = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Failed, format!("env `{}`: {}", env.name, chain(error)))
+        Failure::new(Exit::Failed, format!("env `{}`: {}", env.name, in_one_line(error)))
     };
     apply_files(&store, &env, now).await.map_err(|error| failed(&error))?;
     let remote = Remote::new(RemoteConfig {
@@ -300,7 +301,7 @@ async fn apply_files(
 /// The first admin token of an env that has no token at all.
 async fn first_token(env: &Env) -> Result<Option<SecretText>, Failure> {
     let failed = |error: &dyn std::error::Error| {
-        Failure::new(Exit::Failed, format!("env `{}`: {}", env.name(), chain(error)))
+        Failure::new(Exit::Failed, format!("env `{}`: {}", env.name(), in_one_line(error)))
     };
     let any =
         !env.store().for_verb(Verb::Api).list_tokens().await.map_err(|error| failed(&error))?.is_empty();
@@ -334,20 +335,6 @@ fn owner() -> String {
 fn write_secret(file: &PathBuf, secret: &str) -> io::Result<()> {
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     writeln!(file, "{secret}")
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let words = error.to_string();
-        if !text.contains(&words) {
-            text = format!("{text}: {words}");
-        }
-        cause = error.source();
-    }
-    text
 }
 
 /// Listens for SIGTERM and Ctrl-C from this call on, and waits for one: whoever hears of a server may end it at once.

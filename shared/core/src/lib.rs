@@ -11,6 +11,7 @@ pub mod bill;
 pub mod blindness;
 pub mod brake;
 pub mod breaker;
+pub mod causes;
 pub mod decision;
 pub mod digest;
 pub mod health;

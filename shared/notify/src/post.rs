@@ -111,18 +111,3 @@ impl Post {
 pub(crate) fn sender(from: &Mailbox) -> Result<Address, BadPost> {
     mail::address(from).map_err(|error| BadPost::new("from", format!("`{from}` cannot send mail: {error}")))
 }
-
-/// An error with all its causes.
-pub(crate) fn story_of(error: &dyn std::error::Error) -> String {
-    let mut said = String::new();
-    let mut cause = Some(error);
-    while let Some(error) = cause {
-        let words = error.to_string();
-        // Many errors repeat their cause's words.
-        if !said.contains(&words) {
-            said = if said.is_empty() { words } else { format!("{said}: {words}") };
-        }
-        cause = error.source();
-    }
-    said
-}

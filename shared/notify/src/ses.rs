@@ -12,12 +12,13 @@ use aws_sdk_ses::primitives::Blob;
 use aws_sdk_ses::types::{RawMessage, VerificationStatus};
 use aws_types::SdkConfig;
 use lamplighter_core::Mailbox;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::sight::one_line;
 use lettre::address::Address;
 
 use crate::letter::Letter;
 use crate::mail;
-use crate::post::{BadPost, MAX_REPLY_CHARS, SendError, story_of};
+use crate::post::{BadPost, MAX_REPLY_CHARS, SendError};
 use crate::smtp::SEND_LIMIT;
 
 /// Tries of one call, the first included: the outbox tries again by itself, and a try whose answer was lost has sent.
@@ -117,7 +118,7 @@ impl Ses {
         E: ProvideErrorMetadata + std::error::Error + Send + Sync + 'static,
     {
         let SdkError::ServiceError(context) = error else {
-            let said = one_line(&story_of(error), MAX_REPLY_CHARS);
+            let said = one_line(&in_one_line(error), MAX_REPLY_CHARS);
             return SendError::Later(format!("SES in `{}` could not be used: {said}", self.region));
         };
         let code = context.err().code().unwrap_or_default();

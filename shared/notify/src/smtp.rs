@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use lamplighter_core::Mailbox;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::sight::one_line;
 use lettre::address::Address;
 use lettre::transport::smtp::Error as SmtpError;
@@ -18,7 +19,7 @@ use lettre::transport::smtp::extension::ClientId;
 use crate::careful::CarefulStream;
 use crate::letter::Letter;
 use crate::mail;
-use crate::post::{BadPost, MAX_REPLY_CHARS, SendError, sender, story_of};
+use crate::post::{BadPost, MAX_REPLY_CHARS, SendError, sender};
 use crate::secret::Secret;
 
 /// The whole of one delivery, from the name's look-up to the server's last word.
@@ -253,7 +254,7 @@ impl Smtp {
 
     /// One line about a failure. A server may say anything, even our password.
     fn sentence(&self, doing: &str, error: &SmtpError) -> String {
-        let said = one_line(&self.without_password(&story_of(error)), MAX_REPLY_CHARS);
+        let said = one_line(&self.without_password(&in_one_line(error)), MAX_REPLY_CHARS);
         format!("mail server `{}:{}`: {doing}: {said}", self.settings.host, self.settings.port)
     }
 

@@ -8,6 +8,7 @@ use std::path::Path;
 use std::time::SystemTime;
 
 use lamplighter_core::EnvName;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::moment::Moment;
 use lamplighter_store::{ExportError, Exported, Store};
 
@@ -129,19 +130,8 @@ fn not_moved(kept: &Kept, error: &ExportError) -> Failure {
 }
 
 fn failed(error: &dyn std::error::Error) -> Failure {
-    let (what, hint) = crate::source::split(&with_causes(error));
+    let (what, hint) = crate::source::split(&in_one_line(error));
     Failure { exit: Exit::Failed, what, hint }
-}
-
-/// An error with what caused it.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut words = error.to_string();
-    let mut cause = error.source();
-    while let Some(deeper) = cause {
-        words.push_str(&format!(": {deeper}"));
-        cause = deeper.source();
-    }
-    words
 }
 
 #[cfg(test)]

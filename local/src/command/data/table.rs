@@ -4,11 +4,12 @@ use std::time::{Duration, SystemTime};
 
 use aws_config::{BehaviorVersion, SdkConfig};
 use aws_credential_types::provider::ProvideCredentials as _;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::spec::{KeyRef, ServiceSpec, Transport};
 use lamplighter_core::{EnvName, Moment};
 use lamplighter_store::{ExportError, OpenError, Store, StoreError, aws_client};
 
-use super::{failed, with_causes};
+use super::failed;
 use crate::exit::{Exit, Failure};
 use crate::say;
 
@@ -43,7 +44,7 @@ async fn look_over(account: &SdkConfig) -> Result<(), Failure> {
     let Some(provider) = account.credentials_provider() else { return Err(missing("none are configured")) };
     match tokio::time::timeout(CREDENTIALS_LIMIT, provider.provide_credentials()).await {
         Ok(Ok(_)) => Ok(()),
-        Ok(Err(error)) => Err(missing(&with_causes(&error))),
+        Ok(Err(error)) => Err(missing(&in_one_line(&error))),
         Err(_) => Err(missing("nothing answered in time")),
     }
 }

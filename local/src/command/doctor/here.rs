@@ -6,11 +6,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use lamplighter_core::EnvName;
+use lamplighter_core::causes::in_one_line;
 use lamplighter_core::moment::Moment;
 use lamplighter_store::{OpenError, Store};
 
 use super::finding::{Finding, Findings};
-use crate::command::data::with_causes;
 use crate::config::{Config, data_file};
 
 /// Longest the question takes whether it is a Lamplighter that has the port.
@@ -86,7 +86,7 @@ pub(super) async fn data(
             Finding::ok(&about, "the data file is used by the server")
         }
         Err(error) => {
-            let (what, hint) = crate::source::split(&with_causes(&error));
+            let (what, hint) = crate::source::split(&in_one_line(&error));
             Finding { hint, ..Finding::fail(&about, what) }
         }
     };
