@@ -37,6 +37,7 @@ use lamplighter_core::update::{NoStanding, NotResolved, Standing, StepOutcome, U
 
 pub use credential::Vault;
 pub use update::time_for;
+pub use web::WebError;
 
 use credential::Credentials;
 use deadline::Deadline;
@@ -93,7 +94,7 @@ pub enum Pool {
 pub enum RemoteError {
     /// The HTTP client that checks use could not be built.
     #[error("the client for HTTP checks could not be set up")]
-    Http(#[source] reqwest::Error),
+    Http(#[source] WebError),
 }
 
 /// Reaches hosts. Cheap to clone: all clones share connections, keys and the HTTP client.

@@ -9,6 +9,9 @@ use lamplighter_core::sight::{DownKind, Fault, Sight};
 use lamplighter_core::spec::{HttpCheck, ServiceSpec};
 use reqwest::dns::{Addrs, Name, Resolve, Resolving};
 use reqwest::{Client, Response, Url, redirect};
+use rustls::ClientConfig;
+use rustls::client::Resumption;
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
@@ -30,10 +33,17 @@ pub(crate) struct Web {
 }
 
 impl Web {
-    pub(crate) fn new(allowed: Vec<Network>) -> Result<Self, reqwest::Error> {
+    pub(crate) fn new(allowed: Vec<Network>) -> Result<Self, WebError> {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+        let tls = tls.with_platform_verifier()?.with_no_client_auth();
+        Self::trusting(allowed, always_anew(tls))
+    }
+
+    fn trusting(allowed: Vec<Network>, tls: ClientConfig) -> Result<Self, WebError> {
         let reach = Arc::new(Reach::new(allowed));
-        let own_host = client(&reach, Target::OwnHost)?;
-        let elsewhere = client(&reach, Target::Elsewhere)?;
+        let own_host = client(&reach, Target::OwnHost, tls.clone())?;
+        let elsewhere = client(&reach, Target::Elsewhere, tls)?;
         Ok(Self { reach, own_host, elsewhere })
     }
 
@@ -109,8 +119,27 @@ impl Web {
     }
 }
 
-fn client(reach: &Arc<Reach>, target: Target) -> Result<Client, reqwest::Error> {
+/// Why no check can be made from here.
+#[derive(Debug, thiserror::Error)]
+pub enum WebError {
+    /// The certificates that this machine trusts cannot be used.
+    #[error("the certificates that this machine trusts")]
+    Tls(#[from] rustls::Error),
+    /// The client itself could not be built.
+    #[error("the client itself")]
+    Client(#[from] reqwest::Error),
+}
+
+/// The same, without taking up a session that there was: no certificate is shown then, so one that has run out, or was
+/// changed for another, would be seen hours later.
+fn always_anew(mut tls: ClientConfig) -> ClientConfig {
+    tls.resumption = Resumption::disabled();
+    tls
+}
+
+fn client(reach: &Arc<Reach>, target: Target, tls: ClientConfig) -> Result<Client, reqwest::Error> {
     Client::builder()
+        .tls_backend_preconfigured(tls)
         // A redirect is an answer, judged by its status: following it would let a host send us anywhere.
         .redirect(redirect::Policy::none())
         // A proxy would resolve names by itself, behind the guard.
@@ -215,4 +244,76 @@ fn fault_of(error: &reqwest::Error) -> Fault<DownKind> {
         cause = error.source();
     }
     Fault::new(DownKind::BadAnswer, &last.to_ascii_lowercase())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+    use rustls::{HandshakeKind, RootCertStore, ServerConfig};
+    use serde_json::json;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
+    use tokio::sync::mpsc;
+    use tokio_rustls::TlsAcceptor;
+
+    use super::*;
+
+    /// A health page over TLS, whose server would let every session be taken up again. Says how to reach it, whom to trust,
+    /// and what each handshake was.
+    async fn page() -> (ServiceSpec, RootCertStore, mpsc::UnboundedReceiver<Option<HandshakeKind>>) {
+        let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let certificate: CertificateDer<'static> = made.cert.der().clone();
+        let key = PrivateKeyDer::Pkcs8(made.signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let config =
+            ServerConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let config = config.with_no_client_auth().with_single_cert(vec![certificate.clone()], key).unwrap();
+        let acceptor = TlsAcceptor::from(Arc::new(config));
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+        let url = format!("https://{}/health", listener.local_addr().unwrap());
+        let (tell, told) = mpsc::unbounded_channel();
+        tokio::spawn(async move {
+            loop {
+                let (stream, _) = listener.accept().await.unwrap();
+                let mut stream = acceptor.accept(stream).await.unwrap();
+                let mut request = [0; 1_024];
+                let _ = stream.read(&mut request).await.unwrap();
+                stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\nwell").await.unwrap();
+                tell.send(stream.get_ref().1.handshake_kind()).unwrap();
+                // Until the client has gone, or its session's ticket would be lost on the way.
+                let _ = stream.read(&mut request).await;
+            }
+        });
+        let spec = json!({"id": "page", "address": "127.0.0.1", "check": {"http": url}, "restart": "never"});
+        let mut roots = RootCertStore::empty();
+        roots.add(certificate).unwrap();
+        (serde_json::from_value(spec).unwrap(), roots, told)
+    }
+
+    /// How two looks at a page shake hands.
+    async fn handshakes(change: fn(ClientConfig) -> ClientConfig) -> [HandshakeKind; 2] {
+        let (spec, roots, mut told) = page().await;
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let tls =
+            ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().unwrap();
+        let tls = tls.with_root_certificates(roots).with_no_client_auth();
+        let web = Web::trusting(vec!["127.0.0.0/8".parse().unwrap()], change(tls)).unwrap();
+        let lamplighter_core::spec::Check::Http(check) = &spec.check else { panic!("it is checked by HTTP") };
+        let mut kinds = Vec::new();
+        for _ in 0..2 {
+            let sight = web.look(check, &spec, Deadline::after(Duration::from_secs(10))).await;
+            assert_eq!(sight, Sight::Up);
+            kinds.push(told.recv().await.unwrap().unwrap());
+        }
+        [kinds[0], kinds[1]]
+    }
+
+    #[tokio::test]
+    async fn every_look_is_shown_the_certificate() {
+        assert_eq!(handshakes(always_anew).await, [HandshakeKind::Full, HandshakeKind::Full]);
+        // Left alone, the second look would be shown none.
+        assert_eq!(handshakes(|tls| tls).await, [HandshakeKind::Full, HandshakeKind::Resumed]);
+    }
 }
