@@ -2,6 +2,7 @@
 
 use std::io::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::process::Stdio;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,6 +12,7 @@ use axum::routing::get;
 use lamplighter::demo::systemd::Nature;
 use lamplighter::demo::{ClientKey, DemoHost, DemoHostSettings};
 use lamplighter_core::spec::ServiceSpec;
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader, Lines};
 use tokio::net::TcpListener;
@@ -18,6 +20,7 @@ use tokio::process::{ChildStdin, ChildStdout};
 
 use crate::measure::cpu_of;
 use crate::relay::{Carried, relay};
+use crate::secure_page;
 
 /// Plays `services` hosts until standard input ends, each with an SSH server and a health page. The first line on standard
 /// output says how to reach them; every line on standard input is answered by what was carried to them so far.
@@ -33,23 +36,30 @@ pub(crate) async fn serve(services: usize, round_trip: Duration) -> anyhow::Resu
     let page_port = page.local_addr().context("finding the health page")?.port();
     let router = axum::Router::new().route("/health", get(|| async { "well" }));
     tokio::spawn(async move { axum::serve(page, router).await });
+    let secure_port = secure_page::serve(home.path(), &address(0)).await?;
     let carried = Arc::new(Carried::default());
-    let (port, http_port) = match round_trip.is_zero() {
-        true => (host.address().port(), page_port),
-        false => (
-            far_away(host.address().port(), round_trip, &carried).await?,
-            far_away(page_port, round_trip, &carried).await?,
-        ),
-    };
-    let introduction = json!({
-        "port": port, "http_port": http_port, "host_key": host.host_key_line(), "home": home.path(),
-    });
+    let mut ports = [host.address().port(), page_port, secure_port];
+    if !round_trip.is_zero() {
+        for port in &mut ports {
+            *port = far_away(*port, round_trip, &carried).await?;
+        }
+    }
+    let introduction = Introduction { ports, host_key: host.host_key_line(), home: home.path().to_owned() };
+    let introduction = serde_json::to_string(&introduction).context("writing an introduction")?;
     println!("{introduction}");
     std::io::stdout().flush().context("introducing the fleet")?;
     // Ends with the bench that started it, whatever became of that one.
     let _ = tokio::task::spawn_blocking(move || answer_lines(&carried)).await;
     host.stop().await;
     Ok(())
+}
+
+/// What the fleet's process says first: how its hosts are reached over SSH, HTTP and HTTPS.
+#[derive(Serialize, Deserialize)]
+struct Introduction {
+    ports: [u16; 3],
+    host_key: String,
+    home: PathBuf,
 }
 
 fn answer_lines(carried: &Carried) -> std::io::Result<()> {
@@ -75,8 +85,10 @@ pub(crate) struct Fleet {
     pub(crate) services: Vec<ServiceSpec>,
     /// The same hosts, checked by their health pages.
     pub(crate) pages: Vec<ServiceSpec>,
+    /// As many services of one host, checked by its page over TLS: it has one certificate, whose root is [`Fleet::roots`].
+    pub(crate) secure_pages: Vec<ServiceSpec>,
     /// Where the key lies.
-    pub(crate) home: std::path::PathBuf,
+    pub(crate) home: PathBuf,
     child: tokio::process::Child,
     to_child: ChildStdin,
     from_child: Lines<BufReader<ChildStdout>>,
@@ -104,15 +116,19 @@ impl Fleet {
         let mut from_child = BufReader::new(stdout).lines();
         let line = from_child.next_line().await.context("reading the fleet's introduction")?;
         let line = line.context("the fleet did not introduce itself")?;
-        let introduction: serde_json::Value =
+        let Introduction { ports: [port, http_port, secure_port], host_key, home } =
             serde_json::from_str(&line).context("understanding the fleet's introduction")?;
-        let port = introduction["port"].as_u64().context("the fleet named no port")?;
-        let http_port = introduction["http_port"].as_u64().context("the fleet named no second port")?;
-        let host_key = introduction["host_key"].as_str().context("the fleet named no host key")?;
-        let home = introduction["home"].as_str().context("the fleet named no home")?.into();
-        let pages = (0..services).map(|n| page(n, http_port)).collect::<anyhow::Result<_>>()?;
-        let services = (0..services).map(|n| spec(n, port, host_key)).collect::<anyhow::Result<_>>()?;
-        Ok(Fleet { services, pages, home, child, to_child, from_child })
+        let all = |spec: &dyn Fn(usize) -> anyhow::Result<ServiceSpec>| (0..services).map(spec).collect();
+        let pages: anyhow::Result<_> = all(&|n| page(n, "http", &address(n), http_port));
+        let secure: anyhow::Result<_> = all(&|n| page(n, "https", &address(0), secure_port));
+        let services: anyhow::Result<_> = all(&|n| spec(n, port, &host_key));
+        let (services, pages, secure_pages) = (services?, pages?, secure?);
+        Ok(Fleet { services, pages, secure_pages, home, child, to_child, from_child })
+    }
+
+    /// The root of the certificate of [`Fleet::secure_pages`].
+    pub(crate) fn roots(&self) -> PathBuf {
+        self.home.join(secure_page::ROOTS)
     }
 
     /// Bytes that were sent to hosts far away, headers of their packets included.
@@ -144,17 +160,17 @@ fn address(n: usize) -> String {
     format!("127.1.{}.{}", n / 250, n % 250 + 1)
 }
 
-fn page(n: usize, port: u64) -> anyhow::Result<ServiceSpec> {
+fn page(n: usize, scheme: &str, host: &str, port: u16) -> anyhow::Result<ServiceSpec> {
     serde_json::from_value(json!({
         "id": unit(n),
-        "address": address(n),
-        "check": { "http": format!("http://{}:{port}/health", address(n)) },
+        "address": host,
+        "check": { "http": format!("{scheme}://{host}:{port}/health") },
         "restart": "never",
     }))
     .context("describing a health page of the fleet")
 }
 
-fn spec(n: usize, port: u64, host_key: &str) -> anyhow::Result<ServiceSpec> {
+fn spec(n: usize, port: u16, host_key: &str) -> anyhow::Result<ServiceSpec> {
     serde_json::from_value(json!({
         "id": unit(n),
         "address": format!("{}:{port}", address(n)),

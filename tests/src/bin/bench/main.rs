@@ -12,6 +12,7 @@ mod openssh;
 mod own_fleet;
 mod relay;
 mod rollout;
+mod secure_page;
 mod sweep;
 
 use std::path::PathBuf;

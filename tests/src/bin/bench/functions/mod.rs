@@ -28,15 +28,15 @@ const SILENT: [usize; 3] = [0, 1, SERVICES / 100];
 pub(crate) async fn measure(folder: &Path) -> anyhow::Result<()> {
     let folder = folder.canonicalize().with_context(|| format!("finding `{}`", folder.display()))?;
     let env: EnvName = "bench".parse().context("naming the env")?;
-    artefacts::measure(&folder, &told(&env, "http://127.0.0.1:1")).await?;
     let mut fleet = Fleet::start_at(SERVICES, ROUND_TRIP).await?;
+    artefacts::measure(&folder, &told(&env, "http://127.0.0.1:1", &fleet.roots())).await?;
     println!(
         "\na shard of {SERVICES} services, swept by `sweep` of {} MB, hosts {} ms away",
         lambda::MEGABYTES,
         ROUND_TRIP.as_millis()
     );
     let mut swept = Vec::new();
-    for over in [Over::Ssh, Over::Http] {
+    for over in [Over::Ssh, Over::Http, Over::Https] {
         for silent in SILENT {
             let shard = shard::sweeps(&folder, &env, &mut fleet, over, silent).await?;
             println!("{shard}");
@@ -48,8 +48,9 @@ pub(crate) async fn measure(folder: &Path) -> anyhow::Result<()> {
         println!("  {name}, with nothing to do: {quiet}");
     }
     fleet.stop().await;
-    let (ssh, http) = swept.split_at(SILENT.len());
-    month::project(&of_three(ssh)?, &of_three(http)?, &small);
+    let (ssh, web) = swept.split_at(SILENT.len());
+    let (http, https) = web.split_at(SILENT.len());
+    month::project(&of_three(ssh)?, &of_three(http)?, &of_three(https)?, &small);
     Ok(())
 }
 
@@ -58,13 +59,16 @@ fn of_three(swept: &[Shard]) -> anyhow::Result<[Shard; 3]> {
 }
 
 /// What a function is told, as the template does it; its table is this machine's, and it has no queue.
-fn told<'a>(env: &EnvName, table_url: &str) -> BTreeMap<&'a str, String> {
+fn told<'a>(env: &EnvName, table_url: &str, roots: &Path) -> BTreeMap<&'a str, String> {
+    let roots = roots.to_string_lossy();
     [
         ("LAMPLIGHTER_ENV", env.as_str()),
         ("LAMPLIGHTER_TABLE", lamplighter_store::embedded::TABLE),
         ("LAMPLIGHTER_QUEUE_URL", "none"),
         ("LAMPLIGHTER_MAIL", "folder:letters"),
         ("AWS_ENDPOINT_URL_DYNAMODB", table_url),
+        // Whom its checks trust: the bench's own root, and nobody else.
+        ("SSL_CERT_FILE", &*roots),
         ("AWS_REGION", "us-east-1"),
         ("AWS_ACCESS_KEY_ID", "bench"),
         ("AWS_SECRET_ACCESS_KEY", "bench"),

@@ -42,7 +42,12 @@ enum Share {
 }
 
 /// Prints the bills.
-pub(super) fn project(ssh: &[Shard; 3], http: &[Shard; 3], quiet: &[(&'static str, Call)]) {
+pub(super) fn project(
+    ssh: &[Shard; 3],
+    http: &[Shard; 3],
+    https: &[Shard; 3],
+    quiet: &[(&'static str, Call)],
+) {
     let case =
         |name, services, share, swept, keys, promised| Case { name, services, share, swept, keys, promised };
     let cases = [
@@ -52,6 +57,7 @@ pub(super) fn project(ssh: &[Shard; 3], http: &[Shard; 3], quiet: &[(&'static st
         case("10k, 1 %", 1e4, Share::OneInAHundred, ssh, 1.0, None),
         case("100k HTTP", 1e5, Share::OneInAThousand, http, 0.0, Some(60.0)),
         case("100k, 1 %", 1e5, Share::OneInAHundred, http, 0.0, None),
+        case("100k HTTPS", 1e5, Share::OneInAThousand, https, 0.0, None),
     ];
     println!(
         "\na month of {MONTH_DAYS} days in dollars, before free tiers, prices of us-east-1 as of {PRICES_AS_OF}; swept each minute, hosts {} ms away,\n\

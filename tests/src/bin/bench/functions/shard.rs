@@ -32,6 +32,7 @@ const TICK_SECS: u64 = 60;
 pub(super) enum Over {
     Ssh,
     Http,
+    Https,
 }
 
 /// One kind of call.
@@ -71,6 +72,7 @@ pub(super) async fn sweeps(
     let mut services = match over {
         Over::Ssh => fleet.services.clone(),
         Over::Http => fleet.pages.clone(),
+        Over::Https => fleet.secure_pages.clone(),
     };
     for spec in services.iter_mut().take(silent) {
         silence(spec, port)?;
@@ -80,14 +82,14 @@ pub(super) async fn sweeps(
     let program = artefacts::bootstrap(folder, "sweep");
     let mut tick = Moment::from(SystemTime::now()).tick(Duration::from_secs(TICK_SECS));
     // Whatever is new is written once, by a process that nothing is counted of.
-    let mut before = Function::start(&program, &fleet.home, &told(env, &table.url)).await?;
+    let mut before = Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
     for _ in 0..SETTLING {
         // On a slow disk the first may run out of time: the next goes on from what was committed.
         let _ = one(&mut before, &table, ring(tick)).await;
         tick += TICK_SECS;
     }
     drop(before);
-    let mut function = Function::start(&program, &fleet.home, &told(env, &table.url)).await?;
+    let mut function = Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
     let started = Called { wall: function.start, cpu: function.start_cpu, log_bytes: 0 };
     let mut cold = one(&mut function, &table, ring(tick)).await?;
     cold.billed += billed(&started);
@@ -115,7 +117,8 @@ pub(super) async fn quiet_calls(
     let mut quiet = Vec::new();
     for name in ["recover", "advance", "notify"] {
         let program = artefacts::bootstrap(folder, name);
-        let mut function = Function::start(&program, &fleet.home, &told(env, &table.url)).await?;
+        let mut function =
+            Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
         let now = Moment::from(SystemTime::now());
         let event = json!({ "ring": name, "due": now.as_secs() });
         one(&mut function, &table, event.clone()).await?;
@@ -158,7 +161,10 @@ fn ring(tick: u64) -> Value {
 fn silence(spec: &mut ServiceSpec, port: u16) -> anyhow::Result<()> {
     let host = spec.address.host().to_owned();
     match &mut spec.check {
-        Check::Http(check) => check.url = format!("http://{host}:{port}/health"),
+        Check::Http(check) => {
+            let scheme = check.url.split(':').next().unwrap_or_default().to_owned();
+            check.url = format!("{scheme}://{host}:{port}/health");
+        }
         Check::Systemd(_) | Check::Tcp(_) | Check::Command(_) | Check::Docker(_) => {
             spec.address = format!("{host}:{port}").parse().context("finding the silent host")?;
         }
