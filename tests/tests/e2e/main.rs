@@ -17,6 +17,7 @@ mod rolling;
 mod scenes;
 mod stack;
 mod tools;
+mod watch;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;

@@ -21,16 +21,28 @@ impl Tools {
         Command::new(self.folder.join("emulator/bin/ministack"))
     }
 
+    /// Cargo's way to build functions, and SAM's through it.
+    pub(crate) fn cargo_lambda(&self) -> Command {
+        let mut cargo = Command::new("cargo");
+        cargo.arg("lambda");
+        self.prepare(&mut cargo);
+        cargo
+    }
+
     /// SAM, told of nobody's account.
     pub(crate) fn sam(&self, home: &std::path::Path) -> Command {
         let mut sam = Command::new(self.folder.join("sam/bin/sam"));
-        let path = std::env::var("PATH").unwrap_or_default();
-        sam.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
-        // The functions are measured by nobody here.
-        sam.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
-        sam.env("SAM_CLI_TELEMETRY", "0").env("CARGO_LAMBDA_COMPILER", "cargo");
+        self.prepare(&mut sam);
         // Cargo keeps what it has fetched below HOME, unless told where; only SAM's own settings go elsewhere.
-        sam.env("__SAM_CLI_APP_DIR", home.join("sam"));
+        sam.env("SAM_CLI_TELEMETRY", "0").env("__SAM_CLI_APP_DIR", home.join("sam"));
         sam
+    }
+
+    fn prepare(&self, command: &mut Command) {
+        let path = std::env::var("PATH").unwrap_or_default();
+        command.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
+        command.env("CARGO_LAMBDA_COMPILER", "cargo").env("CARGO_NET_OFFLINE", "true");
+        // The functions are measured by nobody here.
+        command.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
     }
 }
