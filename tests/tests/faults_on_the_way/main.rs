@@ -10,6 +10,7 @@ mod check;
 mod fault;
 #[path = "../hosts/http.rs"]
 mod http;
+mod moving;
 mod release;
 mod stories;
 mod way;
@@ -65,9 +66,11 @@ async fn survives(operations: &[&'static str], tell: Tell, each: usize) {
 
 /// What the verbs ask of the table while they look and restart.
 const RECOVERING: [&str; 5] = ["GetItem", "Query", "UpdateItem", "DeleteItem", "TransactWriteItems"];
-/// What is asked of it, besides, by a plan, a start and `advance`.
-const ROLLING_OUT: [&str; 6] =
-    ["GetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+/// What is asked of it, besides, by a plan, a start, `advance` and a list.
+const ROLLING_OUT: [&str; 7] =
+    ["GetItem", "BatchGetItem", "Query", "PutItem", "UpdateItem", "DeleteItem", "TransactWriteItems"];
+/// What an import asks of it.
+const MOVING: [&str; 4] = ["Scan", "PutItem", "BatchWriteItem", "DeleteItem"];
 
 fn trouble<'a>(trouble: &'static Trouble, way: &'a Way, rules: &'a [Rule]) -> BoxFuture<'a, Told> {
     Box::pin(trouble.tell(way, rules))
@@ -86,4 +89,9 @@ async fn a_breaker_opens_once_whatever_befalls_the_way_to_the_table() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_release_arrives_once_whatever_befalls_the_way_to_the_table() {
     survives(&ROLLING_OUT, |way, rules| Box::pin(release::tell(way, rules)), 5).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_import_arrives_whole_or_is_refused_whatever_befalls_the_way_to_the_table() {
+    survives(&MOVING, |way, rules| Box::pin(moving::tell(way, rules)), 1).await;
 }

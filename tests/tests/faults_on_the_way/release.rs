@@ -42,6 +42,10 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
     }
     for _ in 0..BAD_MINUTES {
         world.minute().await;
+        let listed = world.listed().await;
+        if let Some(listed) = listed.filter(|listed| found.is_empty() && listed.len() != 1) {
+            found.push(format!("{} rollouts are listed", listed.len()));
+        }
     }
     let applied = world.mend(&rules);
     let mut last = None;

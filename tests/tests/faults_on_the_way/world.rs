@@ -11,6 +11,7 @@ use lamplighter_app::{
     Advanced, Clock, Courier, Delivered, Env, EnvParts, Recovered, Sweeps, When, advance, deliver, recover,
     round, sweep_shard,
 };
+use lamplighter_core::rollout::Rollout;
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
 use lamplighter_core::{EnvName, Moment};
@@ -108,6 +109,17 @@ impl<'a> World<'a> {
             })
         })
         .await;
+    }
+
+    /// The latest rollouts, as the API lists them. `None` if the way was too bad for an answer.
+    pub(crate) async fn listed(&mut self) -> Option<Vec<Rollout>> {
+        match self.far.rollouts(None, 10).await {
+            Ok(page) => Some(page.items),
+            Err(error) => {
+                self.note(Err(error));
+                None
+            }
+        }
     }
 
     /// Puts these rules on the way to the table.
