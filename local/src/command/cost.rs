@@ -95,9 +95,7 @@ fn told(cost: &Cost<'_>, now: Moment) -> String {
             month.read_units,
             month.write_units,
             month.dollars,
-            month.dollars_beyond_free_tiers.map_or(String::new(), |dollars| format!(
-                ", ${dollars:.2} after the free tiers of an account that runs nothing else"
-            )),
+            beyond_free_tiers(month),
             cost.prices.region,
             cost.prices.as_of,
             say::table(&month.lines.iter().map(line).collect::<Vec<_>>())
@@ -107,7 +105,44 @@ fn told(cost: &Cost<'_>, now: Moment) -> String {
     format!("counted since {}\n{}{month}\n", when::since(now, cost.since), say::table(&rows))
 }
 
+/// What an account's free tiers leave of it, where they take anything off.
+fn beyond_free_tiers(month: &Projection<'_>) -> String {
+    let less = month.dollars_beyond_free_tiers.filter(|left| *left < month.dollars);
+    less.map_or(String::new(), |left| {
+        format!(", ${left:.2} after the free tiers of an account that runs nothing else")
+    })
+}
+
 /// A line of the bill.
 fn line(line: &Line<'_>) -> Vec<String> {
     vec![String::new(), line.what.to_owned(), format!("{:.0}", line.count), format!("${:.2}", line.dollars)]
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_free_tiers_take_off_is_told_where_they_do() {
+        for (left, told_of) in [
+            (json!(0.18), Some("$1.65 on AWS, $0.18 after the free tiers")),
+            (json!(1.65), None),
+            (json!(null), None),
+        ] {
+            let consumed = json!({"calls": 1, "read_units": 0.5, "write_units": 1.0, "dollars": 0.0});
+            let answer = json!({
+                "since": "2026-01-02T00:00:00Z", "verbs": [], "total": consumed,
+                "projection": {"days": 30, "read_units": 1.0, "write_units": 2.0, "lines": [], "dollars": 1.65,
+                    "dollars_beyond_free_tiers": left},
+                "prices": {"region": "us-east-1", "as_of": "2024-11-01"},
+            });
+            let said = told(&Cost::deserialize(&answer).unwrap(), Moment::from_millis(1_767_315_600_000));
+            match told_of {
+                Some(words) => assert!(said.contains(words), "{said}"),
+                None => assert!(said.contains("$1.65 on AWS (us-east-1"), "{said}"),
+            }
+        }
+    }
 }
