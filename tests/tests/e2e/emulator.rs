@@ -2,14 +2,14 @@
 
 use std::fs::File;
 use std::net::TcpListener;
-use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
 use crate::http::{self, Answer};
+use crate::running::Running;
 use crate::tools::Tools;
 
 /// The region that everything is in.
@@ -20,7 +20,7 @@ const LOOK_AGAIN: Duration = Duration::from_millis(100);
 
 /// A running emulator. It ends, with the functions it runs, when this is dropped.
 pub(crate) struct Emulator {
-    child: Child,
+    _running: Running,
     port: u16,
     log: PathBuf,
 }
@@ -38,9 +38,8 @@ impl Emulator {
         command.env("TMPDIR", home);
         // The functions that it runs inherit this, and find the services by it.
         command.env("AWS_ENDPOINT_URL", format!("http://127.0.0.1:{port}"));
-        // A group of its own, so that its functions end with it.
-        command.process_group(0);
-        let emulator = Emulator { child: command.spawn().unwrap(), port, log };
+        // Its functions end with it.
+        let emulator = Emulator { _running: Running::start(&mut command), port, log };
         let begun = Instant::now();
         while http::send(&emulator.url(), "GET", "/_ministack/health", &[], "").is_err() {
             assert!(begun.elapsed() < START_LIMIT, "the emulator does not start: {}", emulator.said());
@@ -113,14 +112,7 @@ impl Emulator {
     }
 }
 
-impl Drop for Emulator {
-    fn drop(&mut self) {
-        let group = rustix::process::Pid::from_child(&self.child);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = self.child.wait();
-    }
-}
-
-fn free_port() -> u16 {
+/// A port that nobody listens on just now.
+pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }

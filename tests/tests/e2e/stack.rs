@@ -2,7 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -15,6 +14,7 @@ use tokio::runtime::Runtime;
 use crate::command_line::CommandLine;
 use crate::emulator::{Emulator, REGION};
 use crate::http::{self, Answer};
+use crate::running::Running;
 use crate::scenes;
 use crate::tools::Tools;
 
@@ -244,21 +244,17 @@ fn deploy(tools: &Tools, home: &Path, template: &Path, emulator: &Emulator, hash
 fn succeeds(command: &mut Command, home: &Path, limit: Duration) {
     let log = home.join("tool.log");
     let out = File::create(&log).unwrap();
-    command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out).process_group(0);
-    let mut child = command.spawn().unwrap();
+    command.stdin(Stdio::null()).stdout(out.try_clone().unwrap()).stderr(out);
+    let mut running = Running::start(command);
     let begun = Instant::now();
     let status = loop {
-        match child.try_wait().unwrap() {
+        match running.0.try_wait().unwrap() {
             Some(status) => break Some(status),
             None if begun.elapsed() > limit => break None,
             None => std::thread::sleep(LOOK_AGAIN),
         }
     };
-    if status.is_none() {
-        let group = rustix::process::Pid::from_child(&child);
-        let _ = rustix::process::kill_process_group(group, rustix::process::Signal::KILL);
-        let _ = child.wait();
-    }
+    drop(running);
     let said = std::fs::read_to_string(&log).unwrap_or_default();
     assert!(
         status.is_some_and(|status| status.success()),
