@@ -91,11 +91,13 @@ fn a_failing_unit(street: &mut Street<'_>) {
 
 fn a_missing_unit(street: &mut Street<'_>) {
     let unit = "/etc/systemd/system/lamp1.service";
-    street.fleet.exec("lamp1", &format!("systemctl stop lamp1; mv {unit} /root/; systemctl daemon-reload"));
+    street
+        .fleet
+        .exec("lamp1", &format!("systemctl stop lamp1; mv {unit} {unit}.away; systemctl daemon-reload"));
     street.sweep_until("lamp1", "circuit_open");
     let down = street.letter("lamp1", "DOWN");
     assert!(down.text.contains("no such unit"), "{}", down.text);
-    street.fleet.exec("lamp1", &format!("mv /root/lamp1.service {unit}; systemctl daemon-reload"));
+    street.fleet.exec("lamp1", &format!("mv {unit}.away {unit}; systemctl daemon-reload"));
     street.fleet.heal("lamp1");
 }
 
