@@ -1,5 +1,5 @@
 //! The real binary, as a person or a script runs it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod client;
 mod data;

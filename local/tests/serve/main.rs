@@ -1,5 +1,5 @@
 //! The real binary as a server, against real SSH: what it promises from its first start to its last breath.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod asked;
 mod crashes;

@@ -1,6 +1,6 @@
 //! What an operator types and what they see: scripts with their output beside them, played against a real server and a
 //! fleet of demo hosts. `UPDATE=1` writes down what is seen now.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod normal;
 mod play;

@@ -1,5 +1,5 @@
 //! Hooks: whom they let in, and what becomes of what comes in.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
 use std::path::Path;

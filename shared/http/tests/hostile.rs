@@ -1,5 +1,5 @@
 //! Requests that mean harm, or make no sense.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
 

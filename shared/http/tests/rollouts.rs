@@ -1,5 +1,5 @@
 //! Rollouts as they are asked for, shown and steered over HTTP.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::http::Method;
 use lamplighter_app::Advanced;

@@ -1,5 +1,5 @@
 //! The fleet: lists, specs, versions.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::http::Method;
 use serde_json::{Value, json};
