@@ -1,6 +1,7 @@
 //! What the home on AWS must do, seen through its API, its letters and the hosts themselves.
 
 use lamplighter::demo::systemd::{Nature, State};
+use lamplighter_tests::aws::ROLES;
 use serde_json::{Value, json};
 
 use crate::stack::{ENV, Stack};
@@ -44,7 +45,7 @@ pub(crate) fn the_schedule_sweeps(stack: &Stack) {
 /// Each cold start waits until the whole archive was brought and unpacked.
 pub(crate) fn every_archive_is_small(stack: &Stack) {
     const MOST: u64 = 5_000_000;
-    for name in ["api", "sweep", "recover", "advance", "notify"] {
+    for name in ROLES {
         let bytes = stack.emulator.archive_bytes(&format!("lamplighter-{ENV}-{name}"));
         assert!((1..=MOST).contains(&bytes), "the archive of `{name}` has {bytes} bytes");
     }

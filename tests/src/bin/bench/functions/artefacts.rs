@@ -6,11 +6,10 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use anyhow::Context as _;
+use lamplighter_tests::aws::ROLES;
 
 use super::lambda::Function;
 
-/// The functions there are.
-const NAMES: [&str; 5] = ["api", "sweep", "recover", "advance", "notify"];
 /// Starts of each, of which the median counts.
 const STARTS: usize = 20;
 /// Promised size of a function's archive, in megabytes.
@@ -29,7 +28,7 @@ pub(super) async fn measure(folder: &Path, told: &BTreeMap<&str, String>) -> any
         "\nfunctions of `{}`: archived, and started to ask for work (median of {STARTS})",
         folder.display()
     );
-    for name in NAMES {
+    for name in ROLES {
         let program = bootstrap(folder, name);
         let megabytes = archived_megabytes(&program)?;
         let mut starts = Vec::with_capacity(STARTS);

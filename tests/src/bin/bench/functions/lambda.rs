@@ -1,52 +1,20 @@
-//! Lambda, as far as a function can tell: its Runtime API, and the process that asks it for work.
+//! A function in a process of its own, measured.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, SocketAddr};
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
-use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::Duration;
 
-use anyhow::Context as _;
-use axum::Router;
-use axum::extract::{Path as InPath, State};
-use axum::http::StatusCode;
-use axum::response::{IntoResponse as _, Response};
-use axum::routing::{get, post};
+use lamplighter_tests::aws::Process;
 use serde_json::Value;
-use tokio::net::TcpListener;
-use tokio::process::Child;
-use tokio::sync::{Mutex, mpsc};
 
 use crate::measure::{exact_cpu_of, peak_kib_of};
 
-/// Longest that anything is waited for: more than any function's own time limit.
-const PATIENCE: Duration = Duration::from_secs(90);
-/// The time limit a call is told of, as the template gives `sweep`.
-const TIME_LIMIT: Duration = Duration::from_secs(60);
 /// Megabytes of a function, as the template gives all but `api`.
 pub(super) const MEGABYTES: u32 = 128;
 
-/// What the function is seen to do.
-enum Seen {
-    /// It asks for its next event: whatever it did before is over.
-    Asks(Instant),
-    /// It says what came of an event: this status of ours, and this body of its.
-    Answers { went_well: bool, body: String },
-}
-
-struct Stub {
-    seen: mpsc::UnboundedSender<Seen>,
-    events: Mutex<mpsc::UnboundedReceiver<Value>>,
-}
-
-/// A function in a process of its own. It ends when this is dropped.
+/// A function. It ends when this is dropped.
 pub(super) struct Function {
-    child: Child,
-    seen: mpsc::UnboundedReceiver<Seen>,
-    events: mpsc::UnboundedSender<Value>,
-    log: PathBuf,
-    _home: tempfile::TempDir,
+    process: Process,
     /// From its start until it first asked for work.
     pub(super) start: Duration,
     /// What that cost, in CPU.
@@ -69,113 +37,35 @@ impl Function {
         folder: &Path,
         told: &BTreeMap<&str, String>,
     ) -> anyhow::Result<Function> {
-        let home = tempfile::tempdir().context("making a folder for the log")?;
-        let log = home.path().join("log");
-        let file = std::fs::File::create(&log).context("making the log")?;
-        let (seen_by, mut seen) = mpsc::unbounded_channel();
-        let (events, to_it) = mpsc::unbounded_channel();
-        let address = offer(Stub { seen: seen_by, events: Mutex::new(to_it) }).await?;
-        let began = Instant::now();
-        let child = tokio::process::Command::new(bootstrap)
-            .current_dir(folder)
-            .env_clear()
-            .envs(told)
-            .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
-            .env("AWS_LAMBDA_FUNCTION_NAME", "bench")
-            .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES.to_string())
-            .env("AWS_LAMBDA_LOG_GROUP_NAME", "bench")
-            .env("AWS_LAMBDA_LOG_STREAM_NAME", "bench")
-            .stdin(Stdio::null())
-            .stdout(file.try_clone().context("sharing the log")?)
-            .stderr(file)
-            .kill_on_drop(true)
-            .spawn()
-            .with_context(|| format!("starting `{}`", bootstrap.display()))?;
-        let Seen::Asks(asked) = next(&mut seen).await? else {
-            anyhow::bail!("the function answered before it asked")
-        };
-        let start_cpu = child.id().and_then(exact_cpu_of).unwrap_or_default();
-        let start = asked.duration_since(began);
-        Ok(Function { child, seen, events, log, _home: home, start, start_cpu })
+        let process = Process::start(bootstrap, folder, MEGABYTES, told).await?;
+        let start_cpu = cpu_of(&process);
+        Ok(Function { start: process.start_took(), start_cpu, process })
     }
 
     /// Makes one call, and waits until the function asks for the next.
     pub(super) async fn call(&mut self, event: Value) -> anyhow::Result<Called> {
-        let (cpu, log_bytes) = (self.cpu(), self.log_bytes());
-        let began = Instant::now();
-        self.events.send(event).map_err(|_| anyhow::anyhow!("nobody asks for events any more"))?;
-        let Seen::Answers { went_well, body } = next(&mut self.seen).await? else {
-            anyhow::bail!("the function asked before it answered")
-        };
-        let Seen::Asks(asked) = next(&mut self.seen).await? else {
-            anyhow::bail!("the function answered twice")
-        };
-        anyhow::ensure!(went_well, "the function failed: {body}\n{}", self.last_line());
-        Ok(Called {
-            wall: asked.duration_since(began),
-            cpu: self.cpu().saturating_sub(cpu),
-            log_bytes: self.log_bytes() - log_bytes,
-        })
+        let (cpu, log_bytes) = (cpu_of(&self.process), self.log_bytes());
+        let answer = self.process.call(event).await?;
+        let cpu = cpu_of(&self.process).saturating_sub(cpu);
+        anyhow::ensure!(answer.went_well, "the function failed: {}\n{}", answer.body, self.last_line());
+        Ok(Called { wall: answer.wall, cpu, log_bytes: self.log_bytes() - log_bytes })
     }
 
     /// Most memory it ever had, in KiB.
     pub(super) fn peak_kib(&self) -> u64 {
-        self.child.id().and_then(peak_kib_of).unwrap_or(0)
+        self.process.id().and_then(peak_kib_of).unwrap_or(0)
     }
 
     /// The last line of its log.
     pub(super) fn last_line(&self) -> String {
-        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
-        log.lines().last().unwrap_or_default().to_owned()
-    }
-
-    fn cpu(&self) -> Duration {
-        self.child.id().and_then(exact_cpu_of).unwrap_or_default()
+        self.process.log().lines().last().unwrap_or_default().to_owned()
     }
 
     fn log_bytes(&self) -> u64 {
-        std::fs::metadata(&self.log).map_or(0, |log| log.len())
+        u64::try_from(self.process.log().len()).unwrap_or(u64::MAX)
     }
 }
 
-async fn next(seen: &mut mpsc::UnboundedReceiver<Seen>) -> anyhow::Result<Seen> {
-    let seen = tokio::time::timeout(PATIENCE, seen.recv()).await.context("waiting for the function")?;
-    seen.context("the Runtime API is gone")
-}
-
-async fn offer(stub: Stub) -> anyhow::Result<SocketAddr> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("starting the Runtime API")?;
-    let address = listener.local_addr().context("finding the Runtime API")?;
-    let router = Router::new()
-        .route("/2018-06-01/runtime/invocation/next", get(hand_out))
-        .route("/2018-06-01/runtime/invocation/{id}/{what}", post(take_in))
-        .with_state(Arc::new(stub));
-    tokio::spawn(async move { axum::serve(listener, router).await });
-    Ok(address)
-}
-
-async fn hand_out(State(stub): State<Arc<Stub>>) -> Response {
-    // Whoever listened may be gone: then nobody waits for the event either.
-    let _ = stub.seen.send(Seen::Asks(Instant::now()));
-    let Some(event) = stub.events.lock().await.recv().await else {
-        return StatusCode::GONE.into_response();
-    };
-    let deadline = SystemTime::now() + TIME_LIMIT;
-    let deadline = deadline.duration_since(UNIX_EPOCH).unwrap_or_default().as_millis();
-    let headers = [
-        ("lambda-runtime-aws-request-id", "8476a536-e9f4-11e8-9739-2dfe598c3fcd".to_owned()),
-        ("lambda-runtime-deadline-ms", deadline.to_string()),
-        ("lambda-runtime-invoked-function-arn", "arn:aws:lambda:us-east-1:1:function:bench".to_owned()),
-    ];
-    (headers, event.to_string()).into_response()
-}
-
-async fn take_in(
-    State(stub): State<Arc<Stub>>,
-    InPath((_, what)): InPath<(String, String)>,
-    body: String,
-) -> StatusCode {
-    let _ = stub.seen.send(Seen::Answers { went_well: what == "response", body });
-    StatusCode::ACCEPTED
+fn cpu_of(process: &Process) -> Duration {
+    process.id().and_then(exact_cpu_of).unwrap_or_default()
 }

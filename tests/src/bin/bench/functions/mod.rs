@@ -4,7 +4,6 @@ mod artefacts;
 mod lambda;
 mod month;
 mod shard;
-mod table;
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use lamplighter_core::spec::{Check, ServiceSpec};
 use lamplighter_core::{EnvName, Moment};
+use lamplighter_tests::aws::{Table, Units};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
 use super::lambda::{Called, Function, MEGABYTES};
-use super::table::{Table, Units};
 use super::{artefacts, told};
 use crate::fleet::Fleet;
 
@@ -24,6 +24,8 @@ const SETTLING: usize = 5;
 const SWEEPS: usize = 10;
 /// Calls of a function with nothing to do that are averaged, after the first.
 const QUIET_CALLS: usize = 20;
+/// Between a function and the table of its region: what AWS calls single-digit milliseconds.
+const TABLE_ANSWERS_AFTER: Duration = Duration::from_millis(5);
 /// Seconds between two ticks that are asked for: the shortest interval of an env.
 const TICK_SECS: u64 = 60;
 
@@ -78,18 +80,19 @@ pub(super) async fn sweeps(
         silence(spec, port)?;
     }
     let home = tempfile::tempdir().context("making a folder for the table")?;
-    let table = Table::with(home.path(), env, &services).await?;
+    let table = Table::with(home.path(), env, &services, TABLE_ANSWERS_AFTER).await?;
     let program = artefacts::bootstrap(folder, "sweep");
     let mut tick = Moment::from(SystemTime::now()).tick(Duration::from_secs(TICK_SECS));
     // Whatever is new is written once, by a process that nothing is counted of.
-    let mut before = Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
+    let mut before = Function::start(&program, &fleet.home, &told(env, table.url(), &fleet.roots())).await?;
     for _ in 0..SETTLING {
         // On a slow disk the first may run out of time: the next goes on from what was committed.
         let _ = one(&mut before, &table, ring(tick)).await;
         tick += TICK_SECS;
     }
     drop(before);
-    let mut function = Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
+    let mut function =
+        Function::start(&program, &fleet.home, &told(env, table.url(), &fleet.roots())).await?;
     let started = Called { wall: function.start, cpu: function.start_cpu, log_bytes: 0 };
     let mut cold = one(&mut function, &table, ring(tick)).await?;
     cold.billed += billed(&started);
@@ -113,12 +116,12 @@ pub(super) async fn quiet_calls(
     fleet: &Fleet,
 ) -> anyhow::Result<Vec<(&'static str, Call)>> {
     let home = tempfile::tempdir().context("making a folder for the table")?;
-    let table = Table::with(home.path(), env, &fleet.services).await?;
+    let table = Table::with(home.path(), env, &fleet.services, TABLE_ANSWERS_AFTER).await?;
     let mut quiet = Vec::new();
     for name in ["recover", "advance", "notify"] {
         let program = artefacts::bootstrap(folder, name);
         let mut function =
-            Function::start(&program, &fleet.home, &told(env, &table.url, &fleet.roots())).await?;
+            Function::start(&program, &fleet.home, &told(env, table.url(), &fleet.roots())).await?;
         let now = Moment::from(SystemTime::now());
         let event = json!({ "ring": name, "due": now.as_secs() });
         one(&mut function, &table, event.clone()).await?;

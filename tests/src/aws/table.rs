@@ -1,4 +1,4 @@
-//! The table, as an endpoint of DynamoDB's API that counts the units it answers.
+//! The table: an endpoint of DynamoDB's API over the embedded engine, which counts the units it answers.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;
@@ -20,40 +20,46 @@ use lamplighter_store::{Expected, Store};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
-/// Between a function and the table of its region: what AWS calls single-digit milliseconds.
-const ANSWERS_AFTER: Duration = Duration::from_millis(5);
-
 /// What the table has answered.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub(super) struct Units {
-    pub(super) read: f64,
-    pub(super) written: f64,
+pub struct Units {
+    /// Read units.
+    pub read: f64,
+    /// Write units.
+    pub written: f64,
 }
 
 impl Units {
     /// What came since then.
-    pub(super) fn since(self, then: Units) -> Units {
+    #[must_use]
+    pub fn since(self, then: Units) -> Units {
         Units { read: self.read - then.read, written: self.written - then.written }
     }
 }
 
-/// A table with a fleet in it. Serves until the bench ends.
-pub(super) struct Table {
-    pub(super) url: String,
+/// A table with a fleet in it. Serves until the runtime ends.
+pub struct Table {
+    url: String,
     counted: Arc<Counted>,
 }
 
 struct Counted {
     endpoint: Endpoint,
     units: Mutex<Units>,
+    answers_after: Duration,
 }
 
 impl Table {
-    /// Fills a new table and serves it.
-    pub(super) async fn with(
+    /// Makes a table of `env` in `folder`, puts `services` into it and serves it. Each request waits for `answers_after`
+    /// first, as one to another machine would.
+    ///
+    /// # Errors
+    /// If the table cannot be made, or not served.
+    pub async fn with(
         folder: &Path,
         env: &EnvName,
         services: &[ServiceSpec],
+        answers_after: Duration,
     ) -> anyhow::Result<Table> {
         let (file, now) = (folder.join("table.sqlite"), SystemTime::now().into());
         let store = Store::open_file(&file, env, now).await.context("making the table")?;
@@ -63,7 +69,7 @@ impl Table {
         }
         drop(store);
         let endpoint = Endpoint::open(&file, env, now).await.context("opening the table")?;
-        let counted = Arc::new(Counted { endpoint, units: Mutex::default() });
+        let counted = Arc::new(Counted { endpoint, units: Mutex::default(), answers_after });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("offering the table")?;
         let address: SocketAddr = listener.local_addr().context("finding the table")?;
         let router = Router::new().route("/", post(answer)).with_state(Arc::clone(&counted));
@@ -71,8 +77,26 @@ impl Table {
         Ok(Table { url: format!("http://{address}"), counted })
     }
 
+    /// Where it answers.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Asks it for one operation of DynamoDB's, such as `GetItem`, past the wire and the counting.
+    ///
+    /// # Errors
+    /// Its answer, if that is none of status 200.
+    pub async fn ask(&self, operation: &str, request: &Value) -> anyhow::Result<Value> {
+        let target = format!("DynamoDB_20120810.{operation}");
+        let (status, answer) = self.counted.endpoint.answer(&target, request.to_string().as_bytes()).await;
+        anyhow::ensure!(status == 200, "the table answered {status}: {answer}");
+        serde_json::from_str(&answer).context("reading the table's answer")
+    }
+
     /// What it has answered so far.
-    pub(super) fn units(&self) -> Units {
+    #[must_use]
+    pub fn units(&self) -> Units {
         *self.counted.units.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -88,7 +112,7 @@ async fn answer(State(counted): State<Arc<Counted>>, headers: HeaderMap, body: B
             false => sum.written += units,
         }
     }
-    tokio::time::sleep(ANSWERS_AFTER).await;
+    tokio::time::sleep(counted.answers_after).await;
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     (status, [("content-type", "application/x-amz-json-1.0")], answer).into_response()
 }
