@@ -9,8 +9,10 @@ use aws_config::{BehaviorVersion, Region};
 use aws_credential_types::provider::SharedCredentialsProvider;
 use aws_sdk_sqs::config::retry::RetryConfig;
 use aws_sdk_sqs::config::timeout::TimeoutConfig;
+use aws_sdk_sqs::error::{ProvideErrorMetadata, SdkError};
 use aws_types::SdkConfig;
 use aws_types::service_config::{LoadServiceConfig, ServiceConfigKey};
+use lamplighter_core::causes::in_one_line;
 
 use crate::Failure;
 use crate::connector::http_client;
@@ -23,12 +25,12 @@ const SERVICE_TRIES: u32 = 3;
 /// The account. Nothing is asked yet; credentials are read with the first call.
 ///
 /// # Errors
-/// If there is no region.
+/// If there is no region, or there are no credentials.
 pub(crate) fn account() -> Result<SdkConfig, Failure> {
-    let region = variable("AWS_REGION").ok_or_else(|| Failure::BadConfiguration {
-        key: "AWS_REGION",
-        problem: "it is missing".to_owned(),
-    })?;
+    let region = needed("AWS_REGION", variable)?;
+    for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
+        needed(key, variable)?;
+    }
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
         .region(Region::new(region))
@@ -38,6 +40,24 @@ pub(crate) fn account() -> Result<SdkConfig, Failure> {
         .http_client(http_client())
         .service_config(Endpoints { read: variable })
         .build())
+}
+
+fn needed(key: &'static str, read: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
+    read(key).ok_or_else(|| Failure::BadConfiguration { key, problem: "it is missing".to_owned() })
+}
+
+/// What a service of the account, or the way to it, said instead of an answer, in one line.
+pub(crate) fn said<E>(error: &SdkError<E>) -> String
+where
+    E: ProvideErrorMetadata + std::error::Error + 'static,
+{
+    match error.as_service_error() {
+        Some(refusal) => {
+            let code = refusal.code().unwrap_or("no code");
+            format!("{code}: {}", refusal.message().unwrap_or("without a word"))
+        }
+        None => in_one_line(error),
+    }
 }
 
 fn variable(key: &str) -> Option<String> {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use aws_sdk_sqs::error::DisplayErrorContext;
 use aws_sdk_sqs::types::SendMessageBatchRequestEntry;
 use aws_types::SdkConfig;
 use lamplighter_core::Moment;
 
 use crate::Ring;
+use crate::account::said;
 use crate::config::Config;
 
 /// Most messages of one call, which the queue sets.
@@ -56,7 +56,7 @@ impl Doorbell {
                     }
                 }
                 Err(error) => {
-                    let because = DisplayErrorContext(&error).to_string();
+                    let because = said(&error);
                     tracing::warn!(%because, "the queue cannot be used; the next minute makes up for it");
                 }
             }

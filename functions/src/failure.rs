@@ -8,7 +8,7 @@ use lamplighter_store::{OpenError, StoreError};
 #[derive(Debug, thiserror::Error)]
 pub enum Failure {
     /// An environment variable is missing or makes no sense.
-    #[error("`{key}`: {problem}; it is set by template.yaml: deploy that again")]
+    #[error("`{key}`: {problem}; {}", who_sets(key))]
     BadConfiguration {
         /// The variable.
         key: &'static str,
@@ -20,7 +20,7 @@ pub enum Failure {
     BadEvent(String),
     /// The event is from the future: one of the two clocks is wrong, and nothing is done by a wrong clock.
     #[error(
-        "the event is of {ahead_secs} s ahead of this function's clock: nothing is done by a clock that is wrong"
+        "the event is {ahead_secs} s ahead of this function's clock: one of them is wrong, and nothing is done by a wrong clock"
     )]
     ClockSkew {
         /// How far ahead.
@@ -56,6 +56,16 @@ pub enum Failure {
     /// A fault of ours.
     #[error("a fault of this program: {0}")]
     Fault(String),
+}
+
+/// Who sets a variable, and so what to do if it is wrong.
+fn who_sets(key: &str) -> &'static str {
+    match key.starts_with("AWS_") {
+        true => {
+            "Lambda sets it, and infra/functions.env on a developer's machine: add that to its environment"
+        }
+        false => "it is set by template.yaml: deploy that again",
+    }
 }
 
 impl Failure {

@@ -3,13 +3,13 @@
 use std::sync::Arc;
 
 use aws_sdk_lambda::Client;
-use aws_sdk_lambda::error::{DisplayErrorContext, SdkError};
 use aws_sdk_lambda::primitives::Blob;
 use aws_sdk_lambda::types::InvocationType;
 use aws_types::SdkConfig;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
+use crate::account::said;
 use crate::config::Config;
 use crate::{Failure, Ring};
 
@@ -56,10 +56,6 @@ async fn pass_on(functions: Functions, ring: Ring) -> Result<(), Failure> {
     let call = functions.lambda.invoke().function_name(&function).invocation_type(InvocationType::Event);
     match call.payload(Blob::new(payload)).send().await {
         Ok(_) => Ok(()),
-        Err(error) => Err(not_passed_on(function, &error)),
+        Err(error) => Err(Failure::NotPassedOn { function, because: said(&error) }),
     }
-}
-
-fn not_passed_on<E: std::error::Error + 'static>(function: String, error: &SdkError<E>) -> Failure {
-    Failure::NotPassedOn { function, because: DisplayErrorContext(error).to_string() }
 }

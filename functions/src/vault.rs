@@ -1,11 +1,13 @@
 //! Keys and secrets in SSM: SecureString parameters, decrypted for this function's role alone.
 
 use aws_sdk_ssm::Client;
-use aws_sdk_ssm::error::{DisplayErrorContext, ProvideErrorMetadata as _};
+use aws_sdk_ssm::error::ProvideErrorMetadata as _;
 use aws_types::SdkConfig;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use zeroize::Zeroizing;
+
+use crate::account::said;
 
 /// Reads one parameter. Why it cannot be read says what to do, and shows nothing of it.
 pub(crate) type Reader =
@@ -21,12 +23,13 @@ async fn read(client: Client, name: String) -> Result<Zeroizing<String>, String>
     let answer = client.get_parameter().name(&name).with_decryption(true).send().await;
     let value = answer.map_err(|error| match error.code() {
         Some("ParameterNotFound") => {
-            format!("there is no such parameter; `aws ssm put-parameter --type SecureString --name {name} …` makes it")
+            // Short, since its place in a service's reason is: the name is told before it.
+            "no such parameter; `aws ssm put-parameter --type SecureString` makes it".to_owned()
         }
         Some("AccessDeniedException") => {
             "this function may not read it; parameters of an env begin with `/lamplighter/ENV/`".to_owned()
         }
-        Some(_) | None => DisplayErrorContext(&error).to_string(),
+        Some(_) | None => said(&error),
     })?;
     let value = value.parameter.and_then(|parameter| parameter.value);
     value.map(Zeroizing::new).ok_or_else(|| "it is empty".to_owned())

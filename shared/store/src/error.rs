@@ -1,6 +1,7 @@
 //! What can go wrong, told apart by what the caller does next.
 
-use aws_sdk_dynamodb::error::{BoxError, DisplayErrorContext, ProvideErrorMetadata, SdkError};
+use aws_sdk_dynamodb::error::{BoxError, ProvideErrorMetadata, SdkError};
+use lamplighter_core::causes::in_one_line;
 
 /// A call to the table that did not give an answer to act upon.
 #[derive(Debug, thiserror::Error)]
@@ -158,7 +159,7 @@ where
 {
     let SdkError::ServiceError(context) = error else {
         // Whatever broke before an answer could be read leaves open whether the write took place.
-        return StoreError::Unavailable { operation, because: DisplayErrorContext(error).to_string() };
+        return StoreError::Unavailable { operation, because: in_one_line(error) };
     };
     let (code, message) =
         (context.err().code().unwrap_or("no code"), context.err().message().unwrap_or_default());
