@@ -24,9 +24,12 @@ const MAY_KNOW: [(&str, &[&str]); 9] = [
 ];
 
 /// What tests alone may know beyond that: the store's own tests ask for its own features; the router's tests drive the
-/// real parts below it.
-const TESTS_MAY_KNOW: [(&str, &[&str]); 2] =
-    [("lamplighter-store", &["store"]), ("lamplighter-http", &["remote", "notify"])];
+/// real parts below it; the functions' programs are called as the bench calls them.
+const TESTS_MAY_KNOW: [(&str, &[&str]); 3] = [
+    ("lamplighter-store", &["store"]),
+    ("lamplighter-http", &["remote", "notify"]),
+    ("lamplighter-functions", &["tests"]),
+];
 
 /// Crates from elsewhere that have one home, and why. A name that ends in `*` stands for all that begin so. The package
 /// `lamplighter-tests` may use any of them: it plays the other side.
