@@ -23,12 +23,12 @@ pub(crate) struct Fate {
 /// True if there is nothing left to do, and each service is where it should be.
 pub(crate) async fn is_over(world: &World<'_>, fates: &[Fate]) -> bool {
     for fate in fates {
-        let placed = world.near.load_service(&fate.id).await.unwrap().unwrap();
+        let placed = world.table.near.load_service(&fate.id).await.unwrap().unwrap();
         if placed.watch.status != fate.status {
             return false;
         }
     }
-    world.near.outbox(1).await.unwrap().is_empty() && world.near.steps().await.unwrap().is_empty()
+    world.table.near.outbox(1).await.unwrap().is_empty() && world.table.near.steps().await.unwrap().is_empty()
 }
 
 /// Everything that is not as it must be. `also` are news of no service, by what they are about and their kind.
@@ -38,12 +38,12 @@ pub(crate) async fn violations(
     also: impl IntoIterator<Item = (String, String)>,
 ) -> Vec<String> {
     let mut found = world.wrong.clone();
-    let left = world.near.outbox(ROWS).await.unwrap();
+    let left = world.table.near.outbox(ROWS).await.unwrap();
     found.extend(left.iter().map(|one| format!("`{}` waits in the outbox", one.notice.id)));
-    let steps = world.near.steps().await.unwrap();
+    let steps = world.table.near.steps().await.unwrap();
     found.extend(steps.iter().map(|(step, _)| format!("a restart of {} is left open", step.service)));
     for fate in fates {
-        let placed = world.near.load_service(&fate.id).await.unwrap().unwrap();
+        let placed = world.table.near.load_service(&fate.id).await.unwrap().unwrap();
         if placed.watch.status != fate.status {
             let (status, because) = (placed.watch.status, &placed.watch.because);
             found.push(format!("{} is {status} ({because}), not {}", fate.id, fate.status));
@@ -63,7 +63,7 @@ pub(crate) async fn violations(
 
 /// The numbers of the restarts that the audit trail has of this service.
 async fn audited(world: &World<'_>, id: &ServiceId) -> BTreeSet<u64> {
-    let rows = world.near.audit(None, ROWS, world.now()).await.unwrap();
+    let rows = world.table.near.audit(None, ROWS, world.now()).await.unwrap();
     let entries = rows.items.iter().flat_map(|row| &row.audit);
     entries
         .filter(|entry| entry.service.as_ref() == Some(id) && entry.action == "restart")

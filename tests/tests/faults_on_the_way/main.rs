@@ -13,6 +13,7 @@ mod http;
 mod moving;
 mod release;
 mod stories;
+mod table;
 mod way;
 mod world;
 

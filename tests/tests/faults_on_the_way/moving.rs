@@ -2,16 +2,16 @@
 
 use std::collections::BTreeSet;
 use std::io::Cursor;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
+use lamplighter_core::Moment;
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_core::{EnvName, Moment};
-use lamplighter_store::{Expected, ExportError, OpenError, Store, aws_client};
+use lamplighter_store::{Expected, ExportError, OpenError, Store};
 use serde_json::json;
 
 use crate::fault::Rule;
 use crate::stories::Told;
+use crate::table::{Table, env};
 use crate::way::Way;
 
 /// Services of the box: with what else there is, some batches of writes.
@@ -19,21 +19,14 @@ const SERVICES: usize = 40;
 
 /// Tells the story with these rules on the way: all of it arrives, or nobody can take what did for the whole.
 pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
-    static NUMBER: AtomicU64 = AtomicU64::new(1);
-    let table = format!("house-{:03}", NUMBER.fetch_add(1, Ordering::Relaxed));
-    let env: EnvName = "prod".parse().unwrap();
     let now = Moment::from(SystemTime::now());
-    let kept = kept_on_the_box(&env, now).await;
-    let good = aws_client(&way.good());
-    Store::create_table(&good, &table).await.unwrap();
-    Store::open(good.clone(), &table, &env, now).await.unwrap();
-    let far = Store::open_adopted(aws_client(&way.bad()), &table, &env).await.unwrap();
-    let rules: Vec<u64> = rules.iter().map(|rule| way.put(&table, rule)).collect();
-    let came = far.import(&mut Cursor::new(&kept), now).await;
-    let applied = rules.iter().map(|rule| way.applied(*rule)).collect();
-    way.mend(&table);
+    let kept = kept_on_the_box(now).await;
+    let table = Table::new(way).await;
+    let rules = table.spoil(rules);
+    let came = table.far.import(&mut Cursor::new(&kept), now).await;
+    let applied = table.mend(&rules);
     let mut violations = Vec::new();
-    let there = Store::open(good, &table, &env, now).await;
+    let there = table.open_again().await;
     match (&came, there) {
         (Err(ExportError::Store(error)), _) if !error.is_passing() => {
             violations.push(format!("a fault that passes was taken for one that does not: {error}"));
@@ -55,8 +48,8 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
 }
 
 /// An export of a box.
-async fn kept_on_the_box(env: &EnvName, now: Moment) -> Vec<u8> {
-    let store = Store::open_memory(env, now, None).await.unwrap();
+async fn kept_on_the_box(now: Moment) -> Vec<u8> {
+    let store = Store::open_memory(&env(), now, None).await.unwrap();
     for n in 0..SERVICES {
         let spec = json!({"id": format!("web-{n}"), "address": "192.0.2.1", "check": {"tcp": 80}, "restart": "never"});
         let spec: ServiceSpec = serde_json::from_value(spec).unwrap();

@@ -35,7 +35,7 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
     let app = specs[0].app.clone().unwrap();
     let mut world = World::begin(way, home.path(), &specs).await;
     world.minute().await;
-    let rules = world.spoil(rules);
+    let rules = world.table.spoil(rules);
     let mut found = Vec::new();
     if let Err(because) = Box::pin(ask_for_it(&mut world, &app, &target)).await {
         found.push(format!("it cannot be started: {because}"));
@@ -47,11 +47,11 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
             found.push(format!("{} rollouts are listed", listed.len()));
         }
     }
-    let applied = world.mend(&rules);
+    let applied = world.table.mend(&rules);
     let mut last = None;
     for _ in 0..GOOD_MINUTES {
         world.minute().await;
-        last = world.near.rollouts(None, 1).await.unwrap().items.pop();
+        last = world.table.near.rollouts(None, 1).await.unwrap().items.pop();
         if last.as_ref().is_some_and(|rollout| matches!(rollout.course, Course::Ended { .. })) {
             break;
         }
@@ -114,7 +114,7 @@ async fn table(world: &World<'_>, rollout: &Rollout, target: &Version, found: &m
     if rollout.course != ended {
         found.push(format!("the rollout is not completed: {}", rollout.because));
     }
-    let rows = world.near.rows(&rollout.id, 0, SERVICES + 1).await.unwrap();
+    let rows = world.table.near.rows(&rollout.id, 0, SERVICES + 1).await.unwrap();
     for row in &rows {
         if row.status != RowStatus::Success || row.current.as_ref() != Some(target) {
             found.push(format!("{}: {}", row.service, row.because));

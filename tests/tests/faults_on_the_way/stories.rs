@@ -70,11 +70,11 @@ impl Trouble {
             host.systemd().set_nature(unit, self.nature);
             host.systemd().stop(unit);
         }
-        let rules = world.spoil(rules);
+        let rules = world.table.spoil(rules);
         for _ in 0..BAD_MINUTES {
             world.minute().await;
         }
-        let applied = world.mend(&rules);
+        let applied = world.table.mend(&rules);
         let fates: Vec<Fate> = specs.iter().map(|spec| self.fate(spec)).collect();
         for _ in 0..GOOD_MINUTES {
             world.minute().await;

@@ -1,7 +1,6 @@
 //! An env whose table is at the end of a bad way: its functions, called one by one as on AWS, each in a process of its own.
 
 use std::path::Path;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
@@ -11,15 +10,15 @@ use lamplighter_app::{
     Advanced, Clock, Courier, Delivered, Env, EnvParts, Recovered, Sweeps, When, advance, deliver, recover,
     round, sweep_shard,
 };
+use lamplighter_core::Moment;
 use lamplighter_core::rollout::Rollout;
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_core::{EnvName, Moment};
 use lamplighter_notify::{Letter, Place, SendError};
 use lamplighter_remote::{Pool, Remote, RemoteConfig};
-use lamplighter_store::{Expected, Store, StoreError, aws_client};
+use lamplighter_store::{Expected, StoreError};
 
-use crate::fault::Rule;
+use crate::table::Table;
 use crate::way::Way;
 
 /// The schedules' own grid.
@@ -29,12 +28,7 @@ const RINGS: usize = 8;
 
 /// The env.
 pub(crate) struct World<'a> {
-    way: &'a Way,
-    /// The name of its table, by which the way to it is told from that to others.
-    table: String,
-    /// The table as the test itself sees it.
-    pub(crate) near: Store,
-    far: Store,
+    pub(crate) table: Table<'a>,
     remote: Remote,
     post: Post,
     /// Time that nobody needs to wait for is skipped: what it was before that, and how much was skipped.
@@ -47,25 +41,16 @@ pub(crate) struct World<'a> {
 impl<'a> World<'a> {
     /// A new env that looks after `specs`, whose keys lie in `home`.
     pub(crate) async fn begin(way: &'a Way, home: &Path, specs: &[ServiceSpec]) -> World<'a> {
-        static NUMBER: AtomicU64 = AtomicU64::new(1);
-        let table = format!("street-{:03}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        let env: EnvName = "prod".parse().unwrap();
         let now = Moment::from(SystemTime::now());
-        let (good, bad) = (aws_client(&way.good()), aws_client(&way.bad()));
-        Store::create_table(&good, &table).await.unwrap();
-        let near = Store::open(good, &table, &env, now).await.unwrap();
-        let far = Store::open_adopted(bad, &table, &env).await.unwrap();
+        let table = Table::new(way).await;
         let settings = Settings { admins: vec!["admin@example.com".parse().unwrap()], ..Settings::default() };
-        near.put_settings(0, &settings).await.unwrap();
+        table.near.put_settings(0, &settings).await.unwrap();
         for spec in specs {
-            near.put_service(spec, Expected::Any, now).await.unwrap();
+            table.near.put_service(spec, Expected::Any, now).await.unwrap();
         }
         let remote = RemoteConfig { pool: Pool::None, ..RemoteConfig::new(home) };
         World {
-            way,
             table,
-            near,
-            far,
             remote: Remote::new(remote).unwrap(),
             post: Post::default(),
             clock: Clock::following_the_runtime(now),
@@ -113,7 +98,7 @@ impl<'a> World<'a> {
 
     /// The latest rollouts, as the API lists them. `None` if the way was too bad for an answer.
     pub(crate) async fn listed(&mut self) -> Option<Vec<Rollout>> {
-        match self.far.rollouts(None, 10).await {
+        match self.table.far.rollouts(None, 10).await {
             Ok(page) => Some(page.items),
             Err(error) => {
                 self.note(Err(error));
@@ -122,24 +107,12 @@ impl<'a> World<'a> {
         }
     }
 
-    /// Puts these rules on the way to the table.
-    pub(crate) fn spoil(&self, rules: &[Rule]) -> Vec<u64> {
-        rules.iter().map(|rule| self.way.put(&self.table, rule)).collect()
-    }
-
-    /// Takes all rules off the way, and answers how often each of these was applied.
-    pub(crate) fn mend(&self, rules: &[u64]) -> Vec<u64> {
-        let applied = rules.iter().map(|rule| self.way.applied(*rule)).collect();
-        self.way.mend(&self.table);
-        applied
-    }
-
     /// A function's process that has just begun: nothing but the table tells it anything.
     pub(crate) fn life(&mut self) -> Env {
         self.lives += 1;
         Env::new(EnvParts {
-            name: self.far.env().clone(),
-            store: self.far.clone(),
+            name: self.table.far.env().clone(),
+            store: self.table.far.clone(),
             hosts: Arc::new(self.remote.clone()),
             courier: Arc::new(self.post.clone()),
             place: Place::default(),
