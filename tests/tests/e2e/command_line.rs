@@ -3,9 +3,10 @@
 use std::path::PathBuf;
 use std::process::{Command, Output, Stdio};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::program::binary;
+use crate::stack::ENV;
 
 /// The command line with a home of its own.
 pub(crate) struct CommandLine {
@@ -24,11 +25,23 @@ impl CommandLine {
 
     /// Asks the API at `url`.
     pub(crate) fn ask(&self, url: &str, arguments: &[&str]) -> Output {
-        let ours = ["--url", url, "--token-file", "token", "--env", super::stack::ENV];
+        let ours = ["--url", url, "--token-file", "token", "--env", ENV];
         self.run(&[arguments, &ours[..]].concat(), &[])
     }
 
-    /// The same, which must succeed, and its answer.
+    /// Writes `env`, as JSON, into a fleet file and applies that. Says what was said if it was not.
+    pub(crate) fn apply(&self, url: &str, env: &Value) -> Result<(), String> {
+        let file = toml::to_string(&json!({"env": {ENV: env}})).unwrap();
+        std::fs::write(self.home.join("fleet.toml"), file).unwrap();
+        let applied = self.ask(url, &["apply", "fleet.toml", "--yes"]);
+        let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        match applied.status.success() {
+            true => Ok(()),
+            false => Err(format!("{}\n{}", said(&applied.stdout), said(&applied.stderr))),
+        }
+    }
+
+    /// Asks the API, which must succeed, and answers what it said.
     pub(crate) fn json(&self, url: &str, arguments: &[&str]) -> Value {
         let output = self.ask(url, &[&["--json"][..], arguments].concat());
         let said = String::from_utf8_lossy(&output.stderr);

@@ -161,7 +161,7 @@ impl Stack {
     }
 
     fn put_the_fleet_in(&self) {
-        let mut services: Vec<toml::Value> = Vec::new();
+        let mut services = Vec::new();
         for (index, resident) in self.fleet.residents().iter().enumerate() {
             let mut spec = serde_json::to_value(&resident.spec).unwrap();
             if index < scenes::BROKEN {
@@ -172,23 +172,10 @@ impl Stack {
             spec["owner"] = json!("owner@example.com");
             // As patient as a test can be: an attempt's waits are shorter than by default, the cooldown above all.
             spec["policy"] = json!({"settle": "1s", "backoff_base": "1s", "breaker_cooldown": "20s"});
-            services.push(toml::Value::try_from(spec).unwrap());
+            services.push(spec);
         }
-        let mut env = toml::Table::new();
-        env.insert("every".to_owned(), "60s".into());
-        env.insert("admins".to_owned(), toml::Value::Array(vec!["admin@example.com".into()]));
-        env.insert("service".to_owned(), toml::Value::Array(services));
-        let envs = toml::Table::from_iter([(ENV.to_owned(), toml::Value::Table(env))]);
-        let file = toml::Table::from_iter([("env".to_owned(), toml::Value::Table(envs))]);
-        std::fs::write(self.cli.home.join("fleet.toml"), file.to_string()).unwrap();
-        let applied = self.cli.ask(&self.url(), &["apply", "fleet.toml", "--yes"]);
-        assert!(
-            applied.status.success(),
-            "{}\n{}\n{}",
-            String::from_utf8_lossy(&applied.stdout),
-            String::from_utf8_lossy(&applied.stderr),
-            self.last_words()
-        );
+        let env = json!({"every": "60s", "admins": ["admin@example.com"], "service": services});
+        self.cli.apply(&self.url(), &env).unwrap_or_else(|said| panic!("{said}\n{}", self.last_words()));
     }
 }
 
@@ -200,18 +187,13 @@ pub(crate) fn root() -> &'static Path {
 fn build(tools: &Tools, home: &Path) -> PathBuf {
     // All at once first: SAM would link one after the other.
     let mut together = tools.cargo_lambda();
-    together.args(["build", "--release", "--x86-64", "--package", "lamplighter-functions", "--lambda-dir"]);
+    together.args(["build", "--release", tools.architecture.flag()]);
+    together.args(["--package", "lamplighter-functions", "--lambda-dir"]);
     succeeds(together.arg(home.join("lambda")).current_dir(root()), home, BUILD_LIMIT);
     let folder = home.join("built");
     let mut sam = tools.sam(home);
-    sam.args([
-        "build",
-        "--template",
-        "template.yaml",
-        "--parameter-overrides",
-        "Architecture=x86_64",
-        "--build-dir",
-    ]);
+    sam.args(["build", "--template", "template.yaml"]);
+    sam.args(["--parameter-overrides", tools.architecture.parameter(), "--build-dir"]);
     succeeds(sam.arg(&folder).current_dir(root()), home, BUILD_LIMIT);
     folder.join("template.yaml")
 }
@@ -228,7 +210,7 @@ fn deploy(tools: &Tools, home: &Path, template: &Path, emulator: &Emulator, hash
         "--template-file",
     ]);
     sam.arg(template).arg("--parameter-overrides").args([
-        "Architecture=x86_64".to_owned(),
+        tools.architecture.parameter().to_owned(),
         format!("Env={ENV}"),
         format!("MailFrom={FROM}"),
         "CreateMailIdentity=true".to_owned(),

@@ -6,6 +6,48 @@ use std::process::Command;
 /// Where the tools are.
 pub(crate) struct Tools {
     folder: PathBuf,
+    /// What the functions are compiled for.
+    pub(crate) architecture: Architecture,
+}
+
+/// An architecture of Lambda's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Architecture {
+    Arm64,
+    X86,
+}
+
+impl Architecture {
+    /// This machine's.
+    const OWN: Architecture =
+        if cfg!(target_arch = "aarch64") { Architecture::Arm64 } else { Architecture::X86 };
+
+    /// The one that is asked for: that of this machine, unless `LAMPLIGHTER_ARCHITECTURE` names the other, whose programs
+    /// this machine must then know how to run.
+    fn asked_for() -> Architecture {
+        match std::env::var("LAMPLIGHTER_ARCHITECTURE").as_deref() {
+            Ok("arm64") => Architecture::Arm64,
+            Ok("x86_64") => Architecture::X86,
+            Ok(other) => panic!("`LAMPLIGHTER_ARCHITECTURE` is `{other}`, neither `arm64` nor `x86_64`"),
+            Err(_) => Architecture::OWN,
+        }
+    }
+
+    /// The template's parameter.
+    pub(crate) fn parameter(self) -> &'static str {
+        match self {
+            Architecture::Arm64 => "Architecture=arm64",
+            Architecture::X86 => "Architecture=x86_64",
+        }
+    }
+
+    /// The flag of cargo-lambda.
+    pub(crate) fn flag(self) -> &'static str {
+        match self {
+            Architecture::Arm64 => "--arm64",
+            Architecture::X86 => "--x86-64",
+        }
+    }
 }
 
 /// The folder that `.ci/aws-tools` has filled. Where there is none, that is said, and nothing is tried; where everything must
@@ -19,7 +61,7 @@ pub(crate) fn find() -> Option<Tools> {
     };
     let folder = PathBuf::from(folder);
     assert!(folder.join("emulator/bin/ministack").exists(), "`{}` has no emulator in it", folder.display());
-    Some(Tools { folder })
+    Some(Tools { folder, architecture: Architecture::asked_for() })
 }
 
 impl Tools {
@@ -48,7 +90,11 @@ impl Tools {
     fn prepare(&self, command: &mut Command) {
         let path = std::env::var("PATH").unwrap_or_default();
         command.env("PATH", format!("{}:{path}", self.folder.join("emulator/bin").display()));
-        command.env("CARGO_LAMBDA_COMPILER", "cargo").env("CARGO_NET_OFFLINE", "true");
+        command.env("CARGO_NET_OFFLINE", "true");
+        if self.architecture == Architecture::OWN {
+            // The machine's own compiler and linker will do.
+            command.env("CARGO_LAMBDA_COMPILER", "cargo");
+        }
         // The functions are measured by nobody here.
         command.env_remove("RUSTC_WORKSPACE_WRAPPER").env_remove("LLVM_PROFILE_FILE");
     }

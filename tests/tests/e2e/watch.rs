@@ -47,10 +47,8 @@ fn cargo_lambda_watch_serves_all_five_over_the_data_of_a_box() {
             spec
         })
         .collect();
-    let file = toml::to_string(&json!({"env": {ENV: {"service": services}}})).unwrap();
-    std::fs::write(home.path().join("fleet.toml"), file).unwrap();
-    let applied = cli.ask(&url, &["apply", "fleet.toml", "--yes"]);
-    assert!(applied.status.success(), "{}\n{}", String::from_utf8_lossy(&applied.stderr), watch.said());
+    cli.apply(&url, &json!({ "service": services }))
+        .unwrap_or_else(|said| panic!("{said}\n{}", watch.said()));
 
     for function in ["sweep", "recover", "advance", "notify"] {
         assert_eq!(watch.invoke(function, "minute.json"), Value::Null, "{function}");
