@@ -30,6 +30,7 @@ pub(super) async fn measure(folder: &Path, told: &BTreeMap<&str, String>) -> any
     );
     for name in ROLES {
         let program = bootstrap(folder, name);
+        is_for_this_machine(&program)?;
         let megabytes = archived_megabytes(&program)?;
         let mut starts = Vec::with_capacity(STARTS);
         for _ in 0..STARTS {
@@ -49,6 +50,23 @@ pub(super) async fn measure(folder: &Path, told: &BTreeMap<&str, String>) -> any
             start.as_secs_f64() / PROMISED_START.as_secs_f64()
         );
     }
+    Ok(())
+}
+
+/// Refuses a program of another architecture: what is measured then is the emulator that runs it.
+fn is_for_this_machine(program: &Path) -> anyhow::Result<()> {
+    /// Where an ELF file names its machine, and the numbers of those that Lambda has.
+    const MACHINE: std::ops::Range<usize> = 18..20;
+    const MACHINES: [(&str, u16); 2] = [("x86_64", 62), ("aarch64", 183)];
+    let read = std::fs::read(program).with_context(|| format!("reading `{}`", program.display()))?;
+    let machine = read.get(MACHINE).and_then(|bytes| bytes.try_into().ok()).map(u16::from_le_bytes);
+    let own = MACHINES.iter().find(|(name, _)| *name == std::env::consts::ARCH);
+    anyhow::ensure!(
+        machine.is_some() && machine == own.map(|(_, number)| *number),
+        "`{}` is not for {}; build the functions for this machine",
+        program.display(),
+        std::env::consts::ARCH
+    );
     Ok(())
 }
 
