@@ -1,7 +1,7 @@
 //! An error and what caused it, as people and logs are told of it.
 
 /// An error with all its causes, in one line. A cause that the words before have told already is not repeated: many errors
-/// hold the words of theirs.
+/// hold the words of theirs. Those of several lines are told as a list.
 #[must_use]
 pub fn in_one_line(error: &dyn std::error::Error) -> String {
     let mut words = error.to_string();
@@ -13,7 +13,17 @@ pub fn in_one_line(error: &dyn std::error::Error) -> String {
         }
         cause = deeper.source();
     }
-    words
+    joined(&words)
+}
+
+fn joined(words: &str) -> String {
+    let mut lines = words.lines().map(str::trim).filter(|line| !line.is_empty());
+    let mut line = lines.next().unwrap_or_default().to_owned();
+    for more in lines {
+        line.push_str(if line.ends_with(':') { " " } else { "; " });
+        line.push_str(more);
+    }
+    line
 }
 
 #[cfg(test)]
@@ -39,6 +49,8 @@ mod tests {
             (&["the table is gone"][..], "the table is gone"),
             (&["it failed", "no answer", "timed out"], "it failed: no answer: timed out"),
             (&["it failed: no answer", "no answer", "timed out"], "it failed: no answer: timed out"),
+            (&["it failed", "asked:\n  here: no\n  there: no\n"], "it failed: asked: here: no; there: no"),
+            (&[""], ""),
         ] {
             assert_eq!(in_one_line(&chain(causes)), line);
         }
