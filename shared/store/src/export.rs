@@ -1,18 +1,14 @@
-//! The way out, and back in: every item as a line of JSON, between a header and a checksum.
+//! The way out: every item as a line of JSON, between a header and a checksum. The way back in is `import.rs`.
 
-use std::collections::HashMap;
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::io::Write;
 
 use aws_sdk_dynamodb::types::{AttributeValue, ReturnConsumedCapacity};
-use lamplighter_core::Moment;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::batch::{PUT_AT_ONCE, PUT_BYTES_AT_ONCE};
-use crate::condition::Wording;
 use crate::error::failure;
-use crate::item::{Item, Key, PK, SK, millis, string};
+use crate::item::{Item, PK, string};
 use crate::ledger::Side;
 use crate::open::SCHEMA;
 use crate::plans::PLAN_PREFIX;
@@ -20,8 +16,6 @@ use crate::{Store, StoreError};
 
 /// What the header calls the format.
 pub const EXPORT_FORMAT: &str = "lamplighter-export-1";
-/// Longest line: an item of the table is at most 400 KiB, and JSON may double it.
-const LINE_BYTES_MAX: u64 = 1_024 * 1_024;
 
 /// What was written, or read.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -32,11 +26,12 @@ pub struct Exported {
     pub sha256: String,
 }
 
+/// The first line.
 #[derive(Debug, Serialize, Deserialize)]
-struct Header {
-    format: String,
-    schema: u64,
-    env: String,
+pub(crate) struct Header {
+    pub(crate) format: String,
+    pub(crate) schema: u64,
+    pub(crate) env: String,
 }
 
 /// An export or import that did not succeed.
@@ -105,141 +100,11 @@ impl Store {
         to.flush()?;
         Ok(exported)
     }
-
-    /// Puts every item of an export into this table, which must have none. Leases are not carried over; action numbers
-    /// are. The file is checked as a whole first.
-    ///
-    /// # Errors
-    /// If the file is damaged, another env's or of a newer schema, or the table is not empty: nothing is written then.
-    /// If the table stops answering half-way, it refuses to be opened until it is deleted and imported anew.
-    pub async fn import<R: Read + Seek + Send>(
-        &self,
-        from: &mut R,
-        now: Moment,
-    ) -> Result<Exported, ExportError> {
-        from.seek(SeekFrom::Start(0))?;
-        let promised = self.check_export(from)?;
-        if !self.is_empty().await? {
-            return Err(ExportError::NotEmpty);
-        }
-        let mut marker = Key::importing().attributes();
-        marker.insert("started_at".to_owned(), millis(now));
-        self.put(marker, Wording::new()).await?;
-
-        from.seek(SeekFrom::Start(0))?;
-        let mut lines = Lines::new(from);
-        let (mut batch, mut bytes) = (Vec::with_capacity(PUT_AT_ONCE), 0);
-        lines.next()?;
-        for _ in 0..promised.items {
-            let Some(line) = lines.next()? else { break };
-            let item = read_item(&line, lines.number)?;
-            if Key::new(string(&item, PK).unwrap_or_default(), string(&item, SK).unwrap_or_default())
-                != Key::schema()
-            {
-                batch.push(without_lease(item));
-                bytes += line.len();
-            }
-            if batch.len() == PUT_AT_ONCE || bytes >= PUT_BYTES_AT_ONCE {
-                self.put_batch(std::mem::take(&mut batch)).await?;
-                bytes = 0;
-            }
-        }
-        if !batch.is_empty() {
-            self.put_batch(batch).await?;
-        }
-        self.delete(&Key::importing()).await?;
-        Ok(promised)
-    }
-
-    /// Reads the whole file once: header, every line an item, the checksum of the trailer.
-    fn check_export<R: Read>(&self, from: &mut R) -> Result<Exported, ExportError> {
-        let mut lines = Lines::new(from);
-        let bad = |line: u64, because: &str| ExportError::BadFile { line, because: because.to_owned() };
-        let first = lines.next()?.ok_or_else(|| bad(1, "the file is empty"))?;
-        let header: Header = serde_json::from_str(&first).map_err(|_| bad(1, "it is not a header"))?;
-        if header.format != EXPORT_FORMAT || header.schema > SCHEMA {
-            return Err(bad(1, "it is of a format or schema this program does not know"));
-        }
-        if header.env != self.env().as_str() {
-            return Err(ExportError::OtherEnv { theirs: header.env, ours: self.env().to_string() });
-        }
-        let mut sum = Sha256::new();
-        sum.update(first.as_bytes());
-        let mut items = 0;
-        loop {
-            let line = lines.next()?.ok_or_else(|| bad(lines.number, "the file ends before its trailer"))?;
-            if let Ok(trailer) = serde_json::from_str::<Exported>(&line) {
-                if trailer.items != items || trailer.sha256 != hexadecimal(&sum.finalize()) {
-                    return Err(bad(lines.number, "the checksum does not match, the file is damaged"));
-                }
-                return match lines.next()? {
-                    Some(_) => Err(bad(lines.number, "there is something after the trailer")),
-                    None => Ok(trailer),
-                };
-            }
-            read_item(&line, lines.number)?;
-            sum.update(line.as_bytes());
-            items += 1;
-        }
-    }
-
-    /// True if the table has nothing but its schema.
-    async fn is_empty(&self) -> Result<bool, StoreError> {
-        let answer = self
-            .client()
-            .scan()
-            .table_name(self.table())
-            .limit(2)
-            .consistent_read(true)
-            .send()
-            .await
-            .map_err(|error| failure("Scan", &error))?;
-        let schema = Key::schema();
-        Ok(answer
-            .items()
-            .iter()
-            .all(|item| string(item, PK) == Some(&schema.pk) && string(item, SK) == Some(&schema.sk)))
-    }
 }
 
 /// A plan is a day's: it is made again sooner than it is carried.
 fn is_carried(item: &Item) -> bool {
     !string(item, PK).is_some_and(|pk| pk.starts_with(PLAN_PREFIX))
-}
-
-/// A lease belongs to a process, and that one is elsewhere. Its epoch and tick go with the item.
-fn without_lease(mut item: Item) -> Item {
-    if matches!(string(&item, PK), Some("SHARDS" | "LEASES")) {
-        item.remove("owner");
-        item.remove("lease_until");
-    }
-    item
-}
-
-/// Lines with their ends, each within the limit.
-struct Lines<'a, R> {
-    from: BufReader<&'a mut R>,
-    number: u64,
-}
-
-impl<'a, R: Read> Lines<'a, R> {
-    fn new(from: &'a mut R) -> Self {
-        Self { from: BufReader::new(from), number: 0 }
-    }
-
-    fn next(&mut self) -> Result<Option<String>, ExportError> {
-        let mut line = String::new();
-        self.number += 1;
-        (&mut self.from).take(LINE_BYTES_MAX).read_line(&mut line)?;
-        match line.ends_with('\n') {
-            true => Ok(Some(line)),
-            false if line.is_empty() => Ok(None),
-            false => {
-                let because = "it is too long, or the file is cut off".to_owned();
-                Err(ExportError::BadFile { line: self.number, because })
-            }
-        }
-    }
 }
 
 fn write_line(to: &mut (dyn Write + Send), sum: &mut Sha256, line: &Value) -> Result<(), ExportError> {
@@ -248,17 +113,8 @@ fn write_line(to: &mut (dyn Write + Send), sum: &mut Sha256, line: &Value) -> Re
     Ok(to.write_all(line.as_bytes())?)
 }
 
-fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn read_item(line: &str, number: u64) -> Result<Item, ExportError> {
-    let bad = |because: &str| ExportError::BadFile { line: number, because: because.to_owned() };
-    let Ok(Value::Object(fields)) = serde_json::from_str(line) else { return Err(bad("it is not an item")) };
-    let item: Option<Item> =
-        fields.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect();
-    item.filter(|item| string(item, PK).is_some() && string(item, SK).is_some())
-        .ok_or_else(|| bad("it is not an item"))
 }
 
 /// The JSON DynamoDB itself speaks: `{"S": "text"}`. Numbers stay text, so that none loses a digit.
@@ -293,24 +149,4 @@ fn attribute_json(attribute: &AttributeValue) -> Result<Value, StoreError> {
         return Ok(json!({ "M": item_json(map)? }));
     }
     Err(foreign())
-}
-
-fn attribute(value: Value) -> Option<AttributeValue> {
-    let Value::Object(fields) = value else { return None };
-    let (kind, value) = fields.into_iter().next()?;
-    Some(match (kind.as_str(), value) {
-        ("S", Value::String(text)) => AttributeValue::S(text),
-        ("N", Value::String(digits)) => AttributeValue::N(digits),
-        ("BOOL", Value::Bool(is)) => AttributeValue::Bool(is),
-        ("NULL", Value::Bool(is)) => AttributeValue::Null(is),
-        ("L", Value::Array(list)) => {
-            AttributeValue::L(list.into_iter().map(attribute).collect::<Option<_>>()?)
-        }
-        ("M", Value::Object(map)) => {
-            let map: Option<HashMap<_, _>> =
-                map.into_iter().map(|(name, value)| Some((name, attribute(value)?))).collect();
-            AttributeValue::M(map?)
-        }
-        _ => return None,
-    })
 }

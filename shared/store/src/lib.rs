@@ -27,6 +27,7 @@ mod events;
 mod export;
 mod filing;
 mod fleet;
+mod import;
 mod item;
 mod lease;
 mod ledger;
