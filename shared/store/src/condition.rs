@@ -68,6 +68,8 @@ pub enum Condition {
     SchemaIsNew,
     /// A table's schema is only ever raised.
     SchemaIsOlder,
+    /// A table is marked for an import only as it was seen: unmarked, or with the mark that is taken over.
+    ImportIsOurs,
 }
 
 impl Condition {
@@ -102,6 +104,7 @@ impl Condition {
         Condition::DeliveryIsThere,
         Condition::SchemaIsNew,
         Condition::SchemaIsOlder,
+        Condition::ImportIsOurs,
     ];
 }
 

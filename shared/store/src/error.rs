@@ -111,7 +111,7 @@ pub enum OpenError {
         ours: u64,
     },
     /// An import into it was begun and never finished.
-    #[error("an import into `{place}` was not finished; delete it and import again")]
+    #[error("an import into `{place}` was not finished; import the same file once more")]
     HalfImported {
         /// The file or table.
         place: String,

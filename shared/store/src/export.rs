@@ -62,6 +62,14 @@ pub enum ExportError {
     /// The table has items: nothing was imported.
     #[error("the table is not empty; import into a new one, before anything has worked with it")]
     NotEmpty,
+    /// An import of another file broke off half-way: nothing was imported.
+    #[error(
+        "an import of another file was begun here and not finished; import that file once more, or delete the table"
+    )]
+    OtherBegun,
+    /// Another import into the table was begun after this one, which stopped.
+    #[error("another import into this table has been begun meanwhile; this one has stopped")]
+    Overtaken,
 }
 
 impl Store {

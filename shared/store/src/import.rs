@@ -9,23 +9,26 @@ use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 use crate::batch::{PUT_AT_ONCE, PUT_BYTES_AT_ONCE};
-use crate::condition::Wording;
+use crate::condition::{Condition, Wording};
 use crate::error::failure;
 use crate::export::{EXPORT_FORMAT, Exported, Header, hexadecimal};
-use crate::item::{Item, Key, PK, SK, millis, string};
+use crate::item::{Item, Key, PK, SK, millis, string, text};
+use crate::lease::conflict;
 use crate::open::SCHEMA;
+use crate::wire::{Freshness, Written};
 use crate::{ExportError, Store, StoreError};
 
 /// Longest line: an item of the table is at most 400 KiB, and JSON may double it.
 const LINE_BYTES_MAX: u64 = 1_024 * 1_024;
 
 impl Store {
-    /// Puts every item of an export into this table, which must have none. Leases are not carried over; action numbers
-    /// are. The file is checked as a whole first.
+    /// Puts every item of an export into this table, which must have none but those of the same import that broke off
+    /// half-way. Leases are not carried over; action numbers are. The file is checked as a whole first.
     ///
     /// # Errors
     /// If the file is damaged, another env's or of a newer schema, or the table is not empty: nothing is written then.
-    /// If the table stops answering half-way, it refuses to be opened until it is deleted and imported anew.
+    /// If the table stops answering half-way, it refuses to be opened until the same file has been imported once more into
+    /// what [`Store::open_to_import`] opens.
     pub async fn import<R: Read + Seek + Send>(
         &self,
         from: &mut R,
@@ -33,12 +36,7 @@ impl Store {
     ) -> Result<Exported, ExportError> {
         from.seek(SeekFrom::Start(0))?;
         let promised = self.check_export(from)?;
-        if !self.is_empty().await? {
-            return Err(ExportError::NotEmpty);
-        }
-        let mut marker = Key::importing().attributes();
-        marker.insert("started_at".to_owned(), millis(now));
-        self.put(marker, Wording::new()).await?;
+        let mark = self.begin_import(&promised, now).await?;
 
         from.seek(SeekFrom::Start(0))?;
         let mut lines = Lines::new(from);
@@ -54,15 +52,63 @@ impl Store {
                 bytes += line.len();
             }
             if batch.len() == PUT_AT_ONCE || bytes >= PUT_BYTES_AT_ONCE {
-                self.put_batch(std::mem::take(&mut batch)).await?;
+                self.put_imported(&mark, std::mem::take(&mut batch)).await?;
                 bytes = 0;
             }
         }
-        if !batch.is_empty() {
-            self.put_batch(batch).await?;
-        }
-        self.delete(&Key::importing()).await?;
+        self.put_imported(&mark, batch).await?;
+        self.end_import().await?;
         Ok(promised)
+    }
+
+    /// Marks the table, so that nobody opens it until all of the import is there. Says what the mark is signed with.
+    async fn begin_import(&self, promised: &Exported, now: Moment) -> Result<String, ExportError> {
+        let begun = self.get(&Key::importing(), Freshness::Consistent).await?;
+        let as_seen = Wording::new();
+        let as_seen = match begun.as_ref().map(|begun| (string(begun, "sha256"), string(begun, "by"))) {
+            // It broke off: every item is put once more, which changes nothing about those that had arrived.
+            Some((Some(file), Some(by))) if file == promised.sha256 => {
+                as_seen.when(self, Condition::ImportIsOurs, "#by = :seen", [(":seen", text(by))])
+            }
+            Some(_) => return Err(ExportError::OtherBegun),
+            None if self.is_empty().await? => {
+                as_seen.when(self, Condition::ImportIsOurs, "attribute_not_exists(#pk)", [])
+            }
+            None => return Err(ExportError::NotEmpty),
+        };
+        let mark = self.mark();
+        let mut marker = Key::importing().attributes();
+        marker.insert("started_at".to_owned(), millis(now));
+        marker.insert("sha256".to_owned(), text(&promised.sha256));
+        marker.insert("by".to_owned(), text(&mark));
+        match self.put(marker, as_seen).await? {
+            Written::Done(_) => Ok(mark),
+            // Ours already, by a try whose answer was lost.
+            Written::Refused(theirs) if string(&theirs, "by") == Some(&mark) => Ok(mark),
+            Written::Refused(_) => Err(ExportError::Overtaken),
+            Written::Conflict => Err(conflict("beginning the import").into()),
+        }
+    }
+
+    /// Puts some items, if the mark is still ours: a batch knows no conditions.
+    async fn put_imported(&self, mark: &str, batch: Vec<Item>) -> Result<(), ExportError> {
+        if batch.is_empty() {
+            return Ok(());
+        }
+        let marked = self.get(&Key::importing(), Freshness::Consistent).await?;
+        if marked.as_ref().and_then(|marked| string(marked, "by")) != Some(mark) {
+            return Err(ExportError::Overtaken);
+        }
+        Ok(self.put_batch(batch).await?)
+    }
+
+    /// Takes the mark away: all of it is there. An answer that was lost is made up for by a look.
+    async fn end_import(&self) -> Result<(), ExportError> {
+        let Err(error) = self.delete(&Key::importing()).await else { return Ok(()) };
+        match self.get(&Key::importing(), Freshness::Consistent).await {
+            Ok(None) => Ok(()),
+            Ok(Some(_)) | Err(_) => Err(error.into()),
+        }
     }
 
     /// Reads the whole file once: header, every line an item, the checksum of the trailer.

@@ -47,6 +47,15 @@ pub fn aws_client(account: &SdkConfig) -> Client {
     Client::from_conf(account.timeout_config(limits).retry_config(retries).build())
 }
 
+/// What a table is opened for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// To work with it: all of it must be there.
+    Work,
+    /// To import into it: an import may have broken off.
+    Import,
+}
+
 impl Store {
     /// Opens the table `table` of `env`. A table without items is made ours, one of an older schema is raised to this one;
     /// one that does not exist is an error.
@@ -55,7 +64,22 @@ impl Store {
     /// If the table is not there, not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open(client: Client, table: &str, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
         let store = Store::unopened(client, table, env);
-        store.adopt(table, now).await?;
+        store.adopt(table, now, Purpose::Work).await?;
+        Ok(store)
+    }
+
+    /// Opens the table `table` of `env` for [`Store::import`]: one in which an import broke off is not refused.
+    ///
+    /// # Errors
+    /// As for [`Store::open`].
+    pub async fn open_to_import(
+        client: Client,
+        table: &str,
+        env: &EnvName,
+        now: Moment,
+    ) -> Result<Store, OpenError> {
+        let store = Store::unopened(client, table, env);
+        store.adopt(table, now, Purpose::Import).await?;
         Ok(store)
     }
 
@@ -74,7 +98,7 @@ impl Store {
     pub(crate) async fn accept_adopted(&self, place: &str) -> Result<(), OpenError> {
         match self.schema(place).await? {
             None => Err(OpenError::Empty { place: place.to_owned() }),
-            Some(schema) => self.accept(place, &schema).await,
+            Some(schema) => self.accept(place, &schema, Purpose::Work).await,
         }
     }
 
@@ -117,12 +141,12 @@ impl Store {
     }
 
     /// Checks that the table is ours, and makes it so if it has no items. `place` is what messages call it.
-    pub(crate) async fn adopt(&self, place: &str, now: Moment) -> Result<(), OpenError> {
+    pub(crate) async fn adopt(&self, place: &str, now: Moment, purpose: Purpose) -> Result<(), OpenError> {
         let schema = match self.schema(place).await? {
             Some(schema) => schema,
             None => self.make_ours(place, now).await?,
         };
-        self.accept(place, &schema).await
+        self.accept(place, &schema, purpose).await
     }
 
     /// The table's schema, if it has one.
@@ -140,9 +164,9 @@ impl Store {
     }
 
     /// Accepts a table of this schema, or raises it to it.
-    async fn accept(&self, place: &str, schema: &Item) -> Result<(), OpenError> {
+    async fn accept(&self, place: &str, schema: &Item, purpose: Purpose) -> Result<(), OpenError> {
         self.check_schema(place, schema)?;
-        if self.get(&Key::importing(), Freshness::Consistent).await?.is_some() {
+        if purpose == Purpose::Work && self.get(&Key::importing(), Freshness::Consistent).await?.is_some() {
             return Err(OpenError::HalfImported { place: place.to_owned() });
         }
         match count(schema, "schema") < SCHEMA {

@@ -8,9 +8,10 @@ mod rollouts;
 
 use std::future::Future;
 use std::pin::{Pin, pin};
-use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
+use std::sync::Arc;
+use std::task::{Context, Waker};
 
+use common::meanwhile::{Meanwhile, now};
 use common::*;
 use lamplighter_core::blindness::Blindness;
 use lamplighter_core::decision::Effect;
@@ -60,6 +61,7 @@ fn fact(condition: Condition, without: bool) -> Fact {
             Condition::DeliveryIsThere => rollouts::a_forgotten_delivery_does_not_come_back(without).await,
             Condition::SchemaIsNew => the_schema_is_written_once(without).await,
             Condition::SchemaIsOlder => a_schema_is_never_lowered(without).await,
+            Condition::ImportIsOurs => an_import_that_is_late_overwrites_nothing(without).await,
         }
     })
 }
@@ -201,43 +203,6 @@ async fn a_key_is_freed_by_its_own_request(store: &Store) -> bool {
     store.begin_request("key", "body", at(401)).await.unwrap() == Begun::Running
 }
 
-/// Does something just before the first call of an operation: what another process did between a look and a write.
-struct Meanwhile {
-    operation: &'static str,
-    other: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Meanwhile {
-    fn before_first(
-        operation: &'static str,
-        other: impl FnOnce() + Send + 'static,
-    ) -> Option<Arc<dyn Intercept>> {
-        Some(Arc::new(Meanwhile { operation, other: Mutex::new(Some(Box::new(other))) }))
-    }
-}
-
-impl Intercept for Meanwhile {
-    fn before(&self, call: &Call<'_>) -> Injected {
-        if call.operation == self.operation {
-            let other = self.other.lock().unwrap().take();
-            other.into_iter().for_each(|other| other());
-        }
-        Injected::Proceed
-    }
-
-    fn after(&self, _: &Call<'_>) -> Injected {
-        Injected::Proceed
-    }
-}
-
-/// In memory every call answers at once.
-fn now<T>(future: impl Future<Output = T>) -> T {
-    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
-        Poll::Ready(done) => done,
-        Poll::Pending => panic!("a call in memory waited"),
-    }
-}
-
 /// A store that another one interferes with.
 async fn interfered(
     bytes: &MemoryBytes,
@@ -313,4 +278,45 @@ async fn a_schema_is_never_lowered(without: bool) -> bool {
         Meanwhile::before_first("UpdateItem", move || now(newer.pretend_schema(SCHEMA + 1)).unwrap());
     let late = interfered(&bytes, meanwhile, Condition::SchemaIsOlder, without).await;
     matches!(late, Err(OpenError::NewerSchema { .. }))
+}
+
+/// A process that dies over its first batch.
+struct Dying;
+
+impl Intercept for Dying {
+    fn before(&self, call: &Call<'_>) -> Injected {
+        if call.operation == "BatchWriteItem" { Injected::Hang } else { Injected::Proceed }
+    }
+
+    fn after(&self, _: &Call<'_>) -> Injected {
+        Injected::Proceed
+    }
+}
+
+async fn an_import_that_is_late_overwrites_nothing(without: bool) -> bool {
+    let (store, _) = two_processes().await;
+    add(&store, "vps-001").await;
+    let mut export = std::io::Cursor::new(Vec::new());
+    store.export(export.get_mut()).await.unwrap();
+    // An import that dies half-way leaves its mark. Two take it up: the faster one ends, and somebody works with the table.
+    let bytes = MemoryBytes::new().unwrap();
+    let half = Store::open_memory_to_import(&bytes, &env(), at(0), Some(Arc::new(Dying))).await.unwrap();
+    assert!(pin!(half.import(&mut export, at(0))).poll(&mut Context::from_waker(Waker::noop())).is_pending());
+    let (theirs, mut same) = (bytes.clone(), export.clone());
+    let meanwhile = Meanwhile::before_first("PutItem", move || {
+        let faster = now(Store::open_memory_to_import(&theirs, &env(), at(1), None)).unwrap();
+        now(faster.import(&mut same, at(1))).unwrap();
+        let mut changed = spec("vps-001");
+        changed.app = Some("theirs".parse().unwrap());
+        now(faster.put_service(&changed, Expected::Version(1), at(2))).unwrap();
+    });
+    let mut late = Store::open_memory_to_import(&bytes, &env(), at(3), meanwhile).await.unwrap();
+    if without {
+        late = late.without(Condition::ImportIsOurs);
+    }
+    let came = late.import(&mut export, at(3)).await;
+    let kept = Store::open_memory_on(&bytes, &env(), at(4), None).await.unwrap();
+    let service = kept.load_service(&"vps-001".parse().unwrap()).await.unwrap().unwrap();
+    matches!(came, Err(ExportError::Overtaken))
+        && service.spec.app.is_some_and(|app| app.as_str() == "theirs")
 }

@@ -4,11 +4,10 @@
 
 mod common;
 
-use std::pin::pin;
 use std::sync::{Arc, Mutex};
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use common::meanwhile::{Meanwhile, now};
 use common::*;
 use lamplighter_core::report::SweepReport;
 use lamplighter_store::embedded::{Call, Injected, Intercept, MemoryBytes};
@@ -165,13 +164,15 @@ async fn a_dead_process_waits_for_ever_and_its_bytes_live_on() {
 }
 
 #[tokio::test]
-async fn a_half_import_is_never_opened() {
+async fn a_half_import_is_never_opened_until_the_same_file_was_imported_again() {
     let (store, _, _) = faulty().await;
+    let mut other = std::io::Cursor::new(Vec::new());
+    store.export(other.get_mut()).await.unwrap();
     for number in 0..40 {
         add(&store, &format!("vps-{number:03}")).await;
     }
     let mut export = std::io::Cursor::new(Vec::new());
-    store.export(export.get_mut()).await.unwrap();
+    let exported = store.export(export.get_mut()).await.unwrap();
     let bytes = MemoryBytes::new().unwrap();
     let once = Arc::new(Once::default());
     let new = Store::open_memory_on(&bytes, &env(), at(0), Some(once.clone())).await.unwrap();
@@ -180,6 +181,58 @@ async fn a_half_import_is_never_opened() {
     assert!(tokio::time::timeout(Duration::from_millis(10), dies).await.is_err());
     let opened = Store::open_memory_on(&bytes, &env(), at(0), None).await;
     assert!(matches!(opened, Err(OpenError::HalfImported { .. })), "{opened:?}");
+    let next = Store::open_memory_to_import(&bytes, &env(), at(60), None).await.unwrap();
+    let foreign = next.import(&mut other, at(60)).await;
+    assert!(matches!(foreign, Err(ExportError::OtherBegun)), "{foreign:?}");
+    assert_eq!(next.import(&mut export, at(60)).await.unwrap(), exported);
+    let whole = Store::open_memory_on(&bytes, &env(), at(61), None).await.unwrap();
+    assert_eq!(whole.list_services(None, 100).await.unwrap(), store.list_services(None, 100).await.unwrap());
+    let again = next.import(&mut export, at(62)).await;
+    assert!(matches!(again, Err(ExportError::NotEmpty)), "what is in use is not imported over: {again:?}");
+}
+
+#[tokio::test]
+async fn an_import_that_was_overtaken_puts_nothing_more() {
+    let (store, _, _) = faulty().await;
+    for number in 0..60 {
+        add(&store, &format!("vps-{number:03}")).await;
+    }
+    let mut export = std::io::Cursor::new(Vec::new());
+    let exported = store.export(export.get_mut()).await.unwrap();
+    let (bytes, mut same) = (MemoryBytes::new().unwrap(), export.clone());
+    let theirs = bytes.clone();
+    let overtaking = Meanwhile::before_first("BatchWriteItem", move || {
+        let faster = now(Store::open_memory_to_import(&theirs, &env(), at(1), None)).unwrap();
+        assert_eq!(now(faster.import(&mut same, at(1))).unwrap(), exported);
+    });
+    let slow = Store::open_memory_to_import(&bytes, &env(), at(0), overtaking).await.unwrap();
+    let came = slow.import(&mut export, at(0)).await;
+    assert!(matches!(came, Err(ExportError::Overtaken)), "{came:?}");
+    let whole = Store::open_memory_on(&bytes, &env(), at(2), None).await.unwrap();
+    assert_eq!(whole.list_services(None, 100).await.unwrap().items.len(), 60);
+}
+
+#[tokio::test]
+async fn an_import_whose_last_answer_is_lost_has_come_to_its_end() {
+    let (store, _, _) = faulty().await;
+    add(&store, "vps-001").await;
+    let mut export = std::io::Cursor::new(Vec::new());
+    let exported = store.export(export.get_mut()).await.unwrap();
+    let new = Store::open_memory(&env(), at(0), Some(Arc::new(Deaf))).await.unwrap();
+    assert_eq!(new.import(&mut export, at(0)).await.unwrap(), exported);
+}
+
+/// A way on which the answer of every deletion is lost.
+struct Deaf;
+
+impl Intercept for Deaf {
+    fn before(&self, _: &Call<'_>) -> Injected {
+        Injected::Proceed
+    }
+
+    fn after(&self, call: &Call<'_>) -> Injected {
+        if call.operation == "DeleteItem" { Injected::ServerError } else { Injected::Proceed }
+    }
 }
 
 #[tokio::test]
@@ -202,29 +255,10 @@ async fn an_import_waits_for_a_table_that_is_throttling() {
     }
 }
 
-/// Does something before the first transaction, once there is something to do.
-#[derive(Default)]
-struct Overtaking(Mutex<Option<Box<dyn FnOnce() + Send>>>);
-
-impl Intercept for Overtaking {
-    fn before(&self, call: &Call<'_>) -> Injected {
-        if call.operation == "TransactWriteItems" {
-            let overtakes = self.0.lock().unwrap().take();
-            overtakes.into_iter().for_each(|overtakes| overtakes());
-        }
-        Injected::Proceed
-    }
-
-    fn after(&self, _: &Call<'_>) -> Injected {
-        Injected::Proceed
-    }
-}
-
 #[tokio::test]
 async fn a_commit_that_is_overtaken_is_not_missed_by_a_reader_with_a_cursor() {
-    let overtaking = Arc::new(Overtaking::default());
-    let intercept = Arc::clone(&overtaking) as Arc<dyn Intercept>;
-    let store = Store::open_memory(&env(), at(0), Some(intercept)).await.unwrap();
+    let overtaking = Meanwhile::idle("TransactWriteItems");
+    let store = Store::open_memory(&env(), at(0), Some(overtaking.clone())).await.unwrap();
     for name in ["vps-001", "vps-002", "vps-003"] {
         add(&store, name).await;
     }
@@ -241,19 +275,14 @@ async fn a_commit_that_is_overtaken_is_not_missed_by_a_reader_with_a_cursor() {
     assert_eq!(names, ["vps-003"]);
 
     let (overtaker, from) = (store.clone(), cursor.clone());
-    *overtaking.0.lock().unwrap() = Some(Box::new(move || {
-        let overtakes = async {
-            overtaker.commit(Fence::Person, &late, &down(&late, at(1))).await.unwrap();
-            overtaker.events_after(from.as_deref(), 10, at(3)).await.unwrap()
-        };
-        let Poll::Ready(page) = pin!(overtakes).poll(&mut Context::from_waker(Waker::noop())) else {
-            panic!("a call in memory waited");
-        };
+    overtaking.set(move || {
+        now(overtaker.commit(Fence::Person, &late, &down(&late, at(1)))).unwrap();
+        let page = now(overtaker.events_after(from.as_deref(), 10, at(3))).unwrap();
         assert!(page.items.is_empty(), "shown before the row that comes first: {page:?}");
         assert_eq!(page.next, from);
-    }));
+    });
     store.commit(Fence::Person, &early, &down(&early, at(1))).await.unwrap();
-    assert!(overtaking.0.lock().unwrap().is_none(), "nothing overtook");
+    assert!(overtaking.is_done(), "nothing overtook");
     let (names, cursor) = seen(cursor).await;
     assert_eq!(names, ["vps-002", "vps-001"], "in the order in which they were filed, and none is missing");
     assert!(seen(cursor).await.0.is_empty());

@@ -17,7 +17,8 @@ use crate::way::Way;
 /// Services of the box: with what else there is, some batches of writes.
 const SERVICES: usize = 40;
 
-/// Tells the story with these rules on the way: all of it arrives, or nobody can take what did for the whole.
+/// Tells the story with these rules on the way: all of it arrives, or nobody can take what did for the whole until the same
+/// file was imported once more.
 pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
     let now = Moment::from(SystemTime::now());
     let kept = kept_on_the_box(now).await;
@@ -26,25 +27,37 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
     let came = table.far.import(&mut Cursor::new(&kept), now).await;
     let applied = table.mend(&rules);
     let mut violations = Vec::new();
-    let there = table.open_again().await;
-    match (&came, there) {
+    match (&came, table.open_again().await) {
         (Err(ExportError::Store(error)), _) if !error.is_passing() => {
             violations.push(format!("a fault that passes was taken for one that does not: {error}"));
         }
-        // Refused until the table is deleted.
         (Err(ExportError::Store(_)), Err(OpenError::HalfImported { .. })) => {}
-        // Whoever was told that it failed may find all of it, if only the last answer was lost; or a table to begin with.
+        // Whoever was told that it failed may find a table to begin with; or all of it, if the end's answer was lost.
         (Ok(_) | Err(ExportError::Store(_)), Ok(near)) => {
-            let mut moved = Vec::new();
-            let there = near.export(&mut moved).await.unwrap().items;
-            let is_whole = items(&moved) == items(&kept);
-            if !is_whole && (came.is_ok() || there > 1) {
-                violations.push(format!("{there} items can be used, and are not what was kept"));
+            let there = all_of(&near).await;
+            if there != items(&kept) && (came.is_ok() || !there.is_empty()) {
+                violations.push(format!("{} items can be used, and are not what was kept", there.len()));
             }
         }
         (came, there) => violations.push(format!("{came:?}, and then {:?}", there.err())),
     }
+    if came.is_err() {
+        let again = table.open_to_import().await.unwrap().import(&mut Cursor::new(&kept), now).await;
+        if !matches!(again, Ok(_) | Err(ExportError::NotEmpty)) {
+            violations.push(format!("the same file cannot be imported once more: {again:?}"));
+        }
+        if all_of(&table.open_again().await.unwrap()).await != items(&kept) {
+            violations.push("what is there in the end is not what was kept".to_owned());
+        }
+    }
     Told { applied, violations }
+}
+
+/// What can be used of a table.
+async fn all_of(store: &Store) -> BTreeSet<String> {
+    let mut moved = Vec::new();
+    store.export(&mut moved).await.unwrap();
+    items(&moved)
 }
 
 /// An export of a box.
@@ -60,8 +73,10 @@ async fn kept_on_the_box(now: Moment) -> Vec<u8> {
     kept
 }
 
-/// The lines of an export, whose order is the engine's own; without the trailer, whose sum depends on it.
+/// The items of an export, whose order is the engine's own: without the header, the trailer, whose sum depends on the order,
+/// and the schema, which is the table's own.
 fn items(export: &[u8]) -> BTreeSet<String> {
     let text = String::from_utf8_lossy(export);
-    text.lines().filter(|line| !line.contains("\"sha256\"")).map(str::to_owned).collect()
+    let items = text.lines().filter(|line| line.contains("\"pk\"") && !line.contains("\"SCHEMA\""));
+    items.map(str::to_owned).collect()
 }

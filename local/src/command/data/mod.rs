@@ -59,7 +59,7 @@ async fn import(kept: &Kept, env: &EnvName, from: &Path) -> Result<Exported, Fai
     let mut file = std::fs::File::open(from).map_err(|error| {
         Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display()))
     })?;
-    let store = open_any(kept, env).await?;
+    let store = open_to_import(kept, env).await?;
     let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
     let imported = imported.map_err(|error| not_moved(kept, &error))?;
     if kept.table.is_some() {
@@ -89,9 +89,7 @@ async fn open_any(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
     match (&kept.data, &kept.table) {
         (Some(data), _) => open_folder(data, env).await,
         (None, Some(table)) => table::open(table, env).await,
-        (None, None) => {
-            Err(Failure::new(Exit::Usage, "neither `--data` nor `--table` says where the data is"))
-        }
+        (None, None) => Err(nowhere()),
     }
 }
 
@@ -99,6 +97,24 @@ async fn open_folder(data: &Path, env: &EnvName) -> Result<Store, Failure> {
     make_folder(data)?;
     let opened = Store::open_file(&data_file(data, env), env, Moment::from(SystemTime::now())).await;
     opened.map_err(|error| failed(&error))
+}
+
+/// Opens what an import goes into: one that broke off there is no hindrance to the same.
+async fn open_to_import(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
+    match (&kept.data, &kept.table) {
+        (Some(data), _) => {
+            make_folder(data)?;
+            let now = Moment::from(SystemTime::now());
+            let opened = Store::open_file_to_import(&data_file(data, env), env, now).await;
+            opened.map_err(|error| failed(&error))
+        }
+        (None, Some(table)) => table::open_to_import(table, env).await,
+        (None, None) => Err(nowhere()),
+    }
+}
+
+fn nowhere() -> Failure {
+    Failure::new(Exit::Usage, "neither `--data` nor `--table` says where the data is")
 }
 
 fn make_folder(data: &Path) -> Result<(), Failure> {

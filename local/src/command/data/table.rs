@@ -26,10 +26,24 @@ const PAGE: usize = 500;
 
 /// Opens the table `name` of `env`.
 pub(super) async fn open(name: &str, env: &EnvName) -> Result<Store, Failure> {
-    let account = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
-    look_over(&account).await?;
+    let account = account().await?;
     let opened = Store::open(aws_client(&account), name, env, Moment::from(SystemTime::now())).await;
     opened.map_err(|error| not_opened(name, &error))
+}
+
+/// Opens it for an import.
+pub(super) async fn open_to_import(name: &str, env: &EnvName) -> Result<Store, Failure> {
+    let account = account().await?;
+    let now = Moment::from(SystemTime::now());
+    let opened = Store::open_to_import(aws_client(&account), name, env, now).await;
+    opened.map_err(|error| not_opened(name, &error))
+}
+
+/// The account that this shell is told of.
+async fn account() -> Result<SdkConfig, Failure> {
+    let account = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
+    look_over(&account).await?;
+    Ok(account)
 }
 
 /// What can be known to be missing before anything is asked.
@@ -79,7 +93,9 @@ pub(super) fn not_moved(table: &str, error: &ExportError) -> Failure {
         ExportError::File(_)
         | ExportError::BadFile { .. }
         | ExportError::OtherEnv { .. }
-        | ExportError::NotEmpty => failed(error),
+        | ExportError::NotEmpty
+        | ExportError::OtherBegun
+        | ExportError::Overtaken => failed(error),
     }
 }
 

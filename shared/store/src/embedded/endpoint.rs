@@ -6,6 +6,7 @@ use std::path::Path;
 use lamplighter_core::{EnvName, Moment};
 
 use super::connector::{Connector, Runs};
+use crate::open::Purpose;
 use crate::{OpenError, Store, StoreError};
 
 /// Longest request that is worth handing in: a batch of writes, whose limit is the table's own.
@@ -25,7 +26,7 @@ impl Endpoint {
     /// # Errors
     /// As for [`Store::open_file`].
     pub async fn open(path: &Path, env: &EnvName, now: Moment) -> Result<Endpoint, OpenError> {
-        let (store, database) = Store::open_database(path, env, now).await?;
+        let (store, database) = Store::open_database(path, env, now, Purpose::Work).await?;
         Ok(Endpoint { store, connector: Connector::new(database, Runs::OnBlockingThread, None) })
     }
 

@@ -15,6 +15,7 @@ use lamplighter_core::{EnvName, Moment};
 use crate::condition::Wording;
 use crate::item::{Key, LEASES, SHARDS, number, sort_key};
 use crate::lease::{CONFLICT_TRIES, conflict};
+use crate::open::Purpose;
 use crate::wire::{Freshness, Written};
 use crate::{OpenError, Store, StoreError};
 
@@ -84,10 +85,23 @@ impl Store {
     /// # Errors
     /// If another process has the file, or it is not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open_file(path: &Path, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
-        Store::open_database(path, env, now).await.map(|(store, _)| store)
+        Store::open_database(path, env, now, Purpose::Work).await.map(|(store, _)| store)
     }
 
-    async fn open_database(path: &Path, env: &EnvName, now: Moment) -> Result<(Store, Database), OpenError> {
+    /// Opens the database file `path` for [`Store::import`]: one in which an import broke off is not refused.
+    ///
+    /// # Errors
+    /// As for [`Store::open_file`].
+    pub async fn open_file_to_import(path: &Path, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
+        Store::open_database(path, env, now, Purpose::Import).await.map(|(store, _)| store)
+    }
+
+    async fn open_database(
+        path: &Path,
+        env: &EnvName,
+        now: Moment,
+        purpose: Purpose,
+    ) -> Result<(Store, Database), OpenError> {
         let (place, path) = (path.display().to_string(), path.to_owned());
         let opening = tokio::task::spawn_blocking(move || lock_and_open(&path));
         let (lock, database) = opening.await.map_err(|error| engine_error(&error))??;
@@ -95,7 +109,7 @@ impl Store {
         let life = format!("{:016x}", rand::random::<u64>());
         let engine = Engine { database: database.clone(), clock: None, _lock: Some(Arc::new(lock)) };
         let store = Store::on_engine(client, env, life, engine, &place).await?;
-        store.adopt(&place, now).await?;
+        store.adopt(&place, now, purpose).await?;
         store.end_leases().await?;
         Ok((store, database))
     }
@@ -124,7 +138,22 @@ impl Store {
         intercept: Option<Arc<dyn Intercept>>,
     ) -> Result<Store, OpenError> {
         let store = Store::on_bytes(bytes, env, intercept).await?;
-        store.adopt("memory", now).await?;
+        store.adopt("memory", now, Purpose::Work).await?;
+        Ok(store)
+    }
+
+    /// Opens the database in memory `bytes` as [`Store::open_to_import`] opens a table.
+    ///
+    /// # Errors
+    /// As for that.
+    pub async fn open_memory_to_import(
+        bytes: &MemoryBytes,
+        env: &EnvName,
+        now: Moment,
+        intercept: Option<Arc<dyn Intercept>>,
+    ) -> Result<Store, OpenError> {
+        let store = Store::on_bytes(bytes, env, intercept).await?;
+        store.adopt("memory", now, Purpose::Import).await?;
         Ok(store)
     }
 
@@ -181,7 +210,7 @@ impl Store {
         condition: crate::Condition,
     ) -> Result<Store, OpenError> {
         let store = Store::on_bytes(bytes, env, intercept).await?.without(condition);
-        store.adopt("memory", now).await?;
+        store.adopt("memory", now, Purpose::Work).await?;
         Ok(store)
     }
 

@@ -3,6 +3,7 @@
 #![allow(dead_code, reason = "every suite uses a part of it")]
 #![allow(clippy::unwrap_used, reason = "a test may panic")]
 
+pub(crate) mod meanwhile;
 pub(crate) mod rollouts;
 
 use std::ops::Deref;
