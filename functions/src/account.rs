@@ -27,9 +27,9 @@ const SERVICE_TRIES: u32 = 3;
 /// # Errors
 /// If there is no region, or there are no credentials.
 pub(crate) fn account() -> Result<SdkConfig, Failure> {
-    let region = needed("AWS_REGION", variable)?;
+    let region = needed("AWS_REGION")?;
     for key in ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"] {
-        needed(key, variable)?;
+        needed(key)?;
     }
     Ok(SdkConfig::builder()
         .behavior_version(BehaviorVersion::v2026_01_12())
@@ -42,8 +42,8 @@ pub(crate) fn account() -> Result<SdkConfig, Failure> {
         .build())
 }
 
-fn needed(key: &'static str, read: impl Fn(&str) -> Option<String>) -> Result<String, Failure> {
-    read(key).ok_or_else(|| Failure::BadConfiguration { key, problem: "it is missing".to_owned() })
+fn needed(key: &'static str) -> Result<String, Failure> {
+    variable(key).ok_or_else(|| Failure::BadConfiguration { key, problem: "it is missing".to_owned() })
 }
 
 /// What a service of the account, or the way to it, said instead of an answer, in one line.

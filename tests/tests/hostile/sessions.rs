@@ -13,8 +13,6 @@ use lamplighter_remote::RestartOrder;
 use super::fixture::{LOOK_LIMIT, assert_down, assert_unreachable, look, remote, spec};
 use super::host::{HostileHost, Seen, Visit};
 use super::wire::{Offer, Payload, message};
-/// What a client of ours reads of one command, at most, plus what the sockets between hold.
-const CAP_WITH_BUFFERS: u64 = 16 * 1024 * 1024;
 
 #[tokio::test]
 async fn a_good_host_is_up() {

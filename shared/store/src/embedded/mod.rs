@@ -137,9 +137,7 @@ impl Store {
         now: Moment,
         intercept: Option<Arc<dyn Intercept>>,
     ) -> Result<Store, OpenError> {
-        let store = Store::on_bytes(bytes, env, intercept).await?;
-        store.adopt("memory", now, Purpose::Work).await?;
-        Ok(store)
+        Store::on_bytes(bytes, env, intercept).await?.adopted(now, Purpose::Work).await
     }
 
     /// Opens the database in memory `bytes` as [`Store::open_to_import`] opens a table.
@@ -152,9 +150,12 @@ impl Store {
         now: Moment,
         intercept: Option<Arc<dyn Intercept>>,
     ) -> Result<Store, OpenError> {
-        let store = Store::on_bytes(bytes, env, intercept).await?;
-        store.adopt("memory", now, Purpose::Import).await?;
-        Ok(store)
+        Store::on_bytes(bytes, env, intercept).await?.adopted(now, Purpose::Import).await
+    }
+
+    async fn adopted(self, now: Moment, purpose: Purpose) -> Result<Store, OpenError> {
+        self.adopt("memory", now, purpose).await?;
+        Ok(self)
     }
 
     /// Opens the database in memory `bytes` as [`Store::open_adopted`] opens a table.
@@ -209,9 +210,7 @@ impl Store {
         intercept: Option<Arc<dyn Intercept>>,
         condition: crate::Condition,
     ) -> Result<Store, OpenError> {
-        let store = Store::on_bytes(bytes, env, intercept).await?.without(condition);
-        store.adopt("memory", now, Purpose::Work).await?;
-        Ok(store)
+        Store::on_bytes(bytes, env, intercept).await?.without(condition).adopted(now, Purpose::Work).await
     }
 
     /// Ends every lease: whoever held one had these bytes to itself, and no longer has. The epochs rise, so that nothing
