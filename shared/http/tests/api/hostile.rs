@@ -1,5 +1,4 @@
 //! Requests that mean harm, or make no sense.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
 
@@ -8,8 +7,7 @@ use axum::http::Method;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-mod house;
-use house::{E, House, spec};
+use crate::house::{E, House, spec};
 
 #[tokio::test]
 async fn a_body_of_a_megabyte_is_refused_however_it_comes() {

@@ -1,9 +1,6 @@
 //! Hooks: whom they let in, and what becomes of what comes in.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod deliveries;
-#[path = "../house/mod.rs"]
-mod house;
 mod proof;
 mod pushes;
 
@@ -29,8 +26,8 @@ use sha2::Sha256;
 use tower::ServiceExt as _;
 use zeroize::Zeroizing;
 
-use house::code::Code;
-use house::{E, House, Said};
+use crate::house::code::Code;
+use crate::house::{E, House, Said};
 
 const GITHUB: &str = "/hooks/prod/github";
 const STANDARD_HOOK: &str = "/hooks/prod/standard";

@@ -1,11 +1,9 @@
 //! The fleet: lists, specs, versions.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use axum::http::Method;
 use serde_json::{Value, json};
 
-mod house;
-use house::{E, House, moment, spec};
+use crate::house::{E, House, moment, spec};
 
 #[tokio::test]
 async fn a_spec_is_written_only_over_the_version_that_was_read() {

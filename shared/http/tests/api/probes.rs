@@ -1,5 +1,4 @@
 //! What monitoring asks.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::Duration;
 
@@ -9,8 +8,7 @@ use lamplighter_app::Clock;
 use lamplighter_core::Moment;
 use serde_json::json;
 
-mod house;
-use house::{E, House, Said};
+use crate::house::{E, House, Said};
 
 async fn ask(house: &House, path: &str) -> Said {
     house.send(Method::GET, path, &[], Body::empty()).await

@@ -1,5 +1,4 @@
 //! A home of real parts: a store in memory, processes of this machine as services, letters in a folder.
-#![allow(dead_code, reason = "each suite uses another part of the house")]
 
 use std::sync::Arc;
 

@@ -1,8 +1,5 @@
 //! Rollouts as they are asked for, shown and steered over HTTP.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
-#[path = "../house/mod.rs"]
-mod house;
 mod starting;
 mod steering;
 
@@ -17,8 +14,8 @@ use lamplighter_core::watch::Status;
 use lamplighter_store::{Commit, Fence, Scope};
 use serde_json::{Value, json};
 
-use house::code::Code;
-use house::{E, House};
+use crate::house::code::Code;
+use crate::house::{E, House};
 
 const SHOP: [(&str, Option<&str>); 3] =
     [("vps-001", Some("ada@example.com")), ("vps-002", None), ("vps-003", Some("bob@example.com"))];
@@ -81,7 +78,7 @@ async fn every_form_of_an_update_is_taken_and_shown_as_it_is_described() {
     .into_iter()
     .enumerate()
     {
-        let mut spec = house::spec(&format!("vps-{index}"), "true");
+        let mut spec = crate::house::spec(&format!("vps-{index}"), "true");
         spec["update"] = form;
         let at = format!("{E}/services/vps-{index}");
         let said = house.call(Method::PUT, &at, &[], Some(spec.clone())).await;

@@ -1,5 +1,4 @@
 //! Who may ask what.
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::collections::BTreeSet;
 
@@ -9,8 +8,7 @@ use lamplighter_http::{AdoptError, adopt_token, new_secret, token_hash};
 use lamplighter_store::Scope;
 use serde_json::{Value, json};
 
-mod house;
-use house::{E, House};
+use crate::house::{E, House};
 
 const E_TOKENS: &str = "/v1/envs/prod/tokens";
 

@@ -1,5 +1,4 @@
 //! What a person asks for, once and no more; and what is told of it.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -11,8 +10,7 @@ use lamplighter_store::Scope;
 use lamplighter_store::embedded::{Call, Injected, Intercept};
 use serde_json::{Value, json};
 
-mod house;
-use house::{E, House};
+use crate::house::{E, House};
 
 fn hold(reason: &str) -> Option<Value> {
     Some(json!({"reason": reason, "lasts": "2h"}))
