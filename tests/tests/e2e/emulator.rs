@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
+use lamplighter_tests::http::{self, Answer};
 use serde_json::{Value, json};
 
-use crate::http::{self, Answer};
 use crate::running::Running;
 use crate::tools::Tools;
 

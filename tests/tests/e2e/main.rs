@@ -4,14 +4,12 @@
 //! The tools come from the folder that `LAMPLIGHTER_AWS_TOOLS` names (`.ci/aws-tools DIR` makes it). Where there is none,
 //! nothing is tried, and that is said. `LAMPLIGHTER_SCENE` plays only the scenes whose name holds it. The functions are
 //! built as they are deployed, to the last bit, which takes minutes the first time.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod command_line;
 mod emulator;
-#[path = "../hosts/http.rs"]
-mod http;
 #[path = "../../../local/tests/serve/program.rs"]
-#[allow(dead_code, reason = "written for the tests of the binary, which use all of it")]
+#[expect(dead_code, reason = "written for the tests of the binary, which use all of it")]
 mod program;
 mod rolling;
 mod running;

@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use lamplighter::demo::fleet::Resident;
 use lamplighter::demo::{DemoFleet, fleet};
+use lamplighter_tests::http::{self, Answer};
 use serde_json::{Value, json};
 use tokio::runtime::Runtime;
 
 use crate::command_line::CommandLine;
 use crate::emulator::{Emulator, REGION};
-use crate::http::{self, Answer};
 use crate::running::Running;
 use crate::scenes;
 use crate::tools::Tools;

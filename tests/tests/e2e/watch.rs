@@ -9,11 +9,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use lamplighter::demo::fleet;
 use lamplighter_core::Moment;
+use lamplighter_tests::http;
 use serde_json::{Value, json};
 
 use crate::command_line::CommandLine;
 use crate::emulator::free_port;
-use crate::http;
 use crate::program::binary;
 use crate::running::Running;
 use crate::stack::{ENV, root};

@@ -4,12 +4,10 @@
 //! The embedded engine shows the same without a network (`shared/store/tests/faults.rs`, the simulations); here the SDK's
 //! own retries, connections and errors are in the way. The tools come from the folder that `LAMPLIGHTER_AWS_TOOLS` names
 //! (`.ci/aws-tools DIR` makes it). Where there is none, nothing is tried, and that is said.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod check;
 mod fault;
-#[path = "../hosts/http.rs"]
-mod http;
 mod moving;
 mod release;
 mod stories;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use aws_config::{BehaviorVersion, Region, SdkConfig};
 use aws_credential_types::Credentials;
 use aws_credential_types::provider::SharedCredentialsProvider;
+use lamplighter_tests::http;
 use serde_json::{Value, json};
 
 use crate::fault::Rule;
-use crate::http;
 
 /// Longest either of the two takes to start on a busy machine.
 const START_LIMIT: Duration = Duration::from_secs(60);

@@ -4,15 +4,14 @@
 //! The hosts come from the script that `LAMPLIGHTER_FLEET` names; it needs root. Where there is none, nothing is tried,
 //! and that is said. `LAMPLIGHTER_SCENE` plays only the scenes whose name holds it; `LAMPLIGHTER_SEED` repeats a choice
 //! of moments.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod fleet;
-mod http;
 mod kills;
 mod mishaps;
 mod plays;
 #[path = "../../../local/tests/serve/program.rs"]
-#[allow(dead_code, reason = "written for the tests of the binary, which use all of it")]
+#[expect(dead_code, reason = "written for the tests of the binary, which use all of it")]
 mod program;
 mod quarter;
 mod releases;

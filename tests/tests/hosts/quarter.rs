@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use lamplighter_tests::http::{self, Answer};
 use serde_json::{Value, json};
 
 use super::fleet::{Fleet, Host, NETWORK, Shown};
-use super::http::{self, Answer};
 use super::program::{Home, PATIENCE, Program, eventually};
 
 /// The secret that pushes are signed with.

@@ -3,9 +3,9 @@
 use std::thread;
 
 use aws_lc_rs::hmac;
+use lamplighter_tests::http::{self, Answer};
 use serde_json::{Value, json};
 
-use super::http::{self, Answer};
 use super::program::{PATIENCE, eventually};
 use super::quarter::{HOOK_SECRET, Quarter, row};
 
