@@ -27,8 +27,8 @@ impl Store {
     ///
     /// # Errors
     /// If the file is damaged, another env's or of a newer schema, or the table is not empty: nothing is written then.
-    /// If the table stops answering half-way, it refuses to be opened until the same file has been imported once more into
-    /// what [`Store::open_to_import`] opens.
+    /// If the table stops answering half-way, it refuses to be opened for work until the same file has been imported
+    /// once more, into what is opened for [`Purpose::Import`](crate::Purpose).
     pub async fn import<R: Read + Seek + Send>(
         &self,
         from: &mut R,

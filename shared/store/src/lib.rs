@@ -54,7 +54,7 @@ pub use fleet::{Expected, Placed, Put, Removed};
 pub use item::{SERVICES_PER_SHARD, SHARDS_MAX, ShardNo};
 pub use lease::{Claim, Lease, LeaseName, ShardLease};
 pub use ledger::{Consumed, Ledger, Verb};
-pub use open::{AWS_OPERATION_LIMIT, SCHEMA, aws_client};
+pub use open::{AWS_OPERATION_LIMIT, Purpose, SCHEMA, aws_client};
 pub use outbox::StoredNotice;
 pub use page::Page;
 pub use plans::PLAN_KEPT;

@@ -49,7 +49,7 @@ pub fn aws_client(account: &SdkConfig) -> Client {
 
 /// What a table is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Purpose {
+pub enum Purpose {
     /// To work with it: all of it must be there.
     Work,
     /// To import into it: an import may have broken off.
@@ -63,23 +63,22 @@ impl Store {
     /// # Errors
     /// If the table is not there, not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open(client: Client, table: &str, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
-        let store = Store::unopened(client, table, env);
-        store.adopt(table, now, Purpose::Work).await?;
-        Ok(store)
+        Store::open_for(Purpose::Work, client, table, env, now).await
     }
 
-    /// Opens the table `table` of `env` for [`Store::import`]: one in which an import broke off is not refused.
+    /// The same for whatever purpose.
     ///
     /// # Errors
     /// As for [`Store::open`].
-    pub async fn open_to_import(
+    pub async fn open_for(
+        purpose: Purpose,
         client: Client,
         table: &str,
         env: &EnvName,
         now: Moment,
     ) -> Result<Store, OpenError> {
         let store = Store::unopened(client, table, env);
-        store.adopt(table, now, Purpose::Import).await?;
+        store.adopt(table, now, purpose).await?;
         Ok(store)
     }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use lamplighter_core::Moment;
 use lamplighter_core::spec::ServiceSpec;
-use lamplighter_store::{Expected, ExportError, OpenError, Store};
+use lamplighter_store::{Expected, ExportError, OpenError, Purpose, Store};
 use serde_json::json;
 
 use crate::fault::Rule;
@@ -27,7 +27,7 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
     let came = table.far.import(&mut Cursor::new(&kept), now).await;
     let applied = table.mend(&rules);
     let mut violations = Vec::new();
-    match (&came, table.open_again().await) {
+    match (&came, table.open_again(Purpose::Work).await) {
         (Err(ExportError::Store(error)), _) if !error.is_passing() => {
             violations.push(format!("a fault that passes was taken for one that does not: {error}"));
         }
@@ -42,11 +42,12 @@ pub(crate) async fn tell(way: &Way, rules: &[Rule]) -> Told {
         (came, there) => violations.push(format!("{came:?}, and then {:?}", there.err())),
     }
     if came.is_err() {
-        let again = table.open_to_import().await.unwrap().import(&mut Cursor::new(&kept), now).await;
+        let again =
+            table.open_again(Purpose::Import).await.unwrap().import(&mut Cursor::new(&kept), now).await;
         if !matches!(again, Ok(_) | Err(ExportError::NotEmpty)) {
             violations.push(format!("the same file cannot be imported once more: {again:?}"));
         }
-        if all_of(&table.open_again().await.unwrap()).await != items(&kept) {
+        if all_of(&table.open_again(Purpose::Work).await.unwrap()).await != items(&kept) {
             violations.push("what is there in the end is not what was kept".to_owned());
         }
     }

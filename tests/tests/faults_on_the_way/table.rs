@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_store::{OpenError, Store, aws_client};
+use lamplighter_store::{OpenError, Purpose, Store, aws_client};
 
 use crate::fault::Rule;
 use crate::way::Way;
@@ -33,15 +33,9 @@ impl<'a> Table<'a> {
     }
 
     /// Opens it once more, past all faults, as whoever comes next does.
-    pub(crate) async fn open_again(&self) -> Result<Store, OpenError> {
+    pub(crate) async fn open_again(&self, purpose: Purpose) -> Result<Store, OpenError> {
         let now = Moment::from(SystemTime::now());
-        Store::open(aws_client(&self.way.good()), &self.name, &env(), now).await
-    }
-
-    /// Opens it past all faults, as an import does.
-    pub(crate) async fn open_to_import(&self) -> Result<Store, OpenError> {
-        let now = Moment::from(SystemTime::now());
-        Store::open_to_import(aws_client(&self.way.good()), &self.name, &env(), now).await
+        Store::open_for(purpose, aws_client(&self.way.good()), &self.name, &env(), now).await
     }
 
     /// Puts these rules on the way to it.

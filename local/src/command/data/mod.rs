@@ -10,7 +10,7 @@ use std::time::SystemTime;
 use lamplighter_core::EnvName;
 use lamplighter_core::causes::in_one_line;
 use lamplighter_core::moment::Moment;
-use lamplighter_store::{ExportError, Exported, Store};
+use lamplighter_store::{ExportError, Exported, Purpose, Store};
 
 use crate::cli::{DataVerb, Global, Kept};
 use crate::config::{DEFAULT_ENV, data_file};
@@ -59,7 +59,7 @@ async fn import(kept: &Kept, env: &EnvName, from: &Path) -> Result<Exported, Fai
     let mut file = std::fs::File::open(from).map_err(|error| {
         Failure::new(Exit::Usage, format!("`{}` cannot be read: {error}", from.display()))
     })?;
-    let store = open_to_import(kept, env).await?;
+    let store = open_any(kept, env, Purpose::Import).await?;
     let imported = store.import(&mut file, Moment::from(SystemTime::now())).await;
     let imported = imported.map_err(|error| not_moved(kept, &error))?;
     if kept.table.is_some() {
@@ -73,7 +73,7 @@ async fn open_existing(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
     if let Some(data) = &kept.data {
         must_exist(data, env)?;
     }
-    open_any(kept, env).await
+    open_any(kept, env, Purpose::Work).await
 }
 
 fn must_exist(data: &Path, env: &EnvName) -> Result<(), Failure> {
@@ -85,36 +85,21 @@ fn must_exist(data: &Path, env: &EnvName) -> Result<(), Failure> {
         .hint("`--data` is the folder that `serve` keeps its data in; `--env` names the environment"))
 }
 
-async fn open_any(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
+async fn open_any(kept: &Kept, env: &EnvName, purpose: Purpose) -> Result<Store, Failure> {
     match (&kept.data, &kept.table) {
-        (Some(data), _) => open_folder(data, env).await,
-        (None, Some(table)) => table::open(table, env).await,
-        (None, None) => Err(nowhere()),
-    }
-}
-
-async fn open_folder(data: &Path, env: &EnvName) -> Result<Store, Failure> {
-    make_folder(data)?;
-    let opened = Store::open_file(&data_file(data, env), env, Moment::from(SystemTime::now())).await;
-    opened.map_err(|error| failed(&error))
-}
-
-/// Opens what an import goes into: one that broke off there is no hindrance to the same.
-async fn open_to_import(kept: &Kept, env: &EnvName) -> Result<Store, Failure> {
-    match (&kept.data, &kept.table) {
-        (Some(data), _) => {
-            make_folder(data)?;
-            let now = Moment::from(SystemTime::now());
-            let opened = Store::open_file_to_import(&data_file(data, env), env, now).await;
-            opened.map_err(|error| failed(&error))
+        (Some(data), _) => open_folder(data, env, purpose).await,
+        (None, Some(table)) => table::open(table, env, purpose).await,
+        (None, None) => {
+            Err(Failure::new(Exit::Usage, "neither `--data` nor `--table` says where the data is"))
         }
-        (None, Some(table)) => table::open_to_import(table, env).await,
-        (None, None) => Err(nowhere()),
     }
 }
 
-fn nowhere() -> Failure {
-    Failure::new(Exit::Usage, "neither `--data` nor `--table` says where the data is")
+async fn open_folder(data: &Path, env: &EnvName, purpose: Purpose) -> Result<Store, Failure> {
+    make_folder(data)?;
+    let now = Moment::from(SystemTime::now());
+    let opened = Store::open_file_for(purpose, &data_file(data, env), env, now).await;
+    opened.map_err(|error| failed(&error))
 }
 
 fn make_folder(data: &Path) -> Result<(), Failure> {
@@ -160,7 +145,7 @@ mod tests {
         let (from, to, copy) =
             (folder.path().join("a"), folder.path().join("b"), folder.path().join("copy.jsonl"));
         let env: EnvName = "prod".parse().unwrap();
-        drop(open_folder(&from, &env).await.unwrap());
+        drop(open_folder(&from, &env, Purpose::Work).await.unwrap());
         let global = Global { url: None, token_file: None, env: None, json: false };
         let kept = |data: &Path| Kept { data: Some(data.to_owned()), table: None };
         let export = DataVerb::Export { kept: kept(&from), to: Some(copy.clone()) };
@@ -173,7 +158,7 @@ mod tests {
         let failure = run(&global, import(&folder.path().join("c"))).await.unwrap_err();
         assert!(failure.exit == Exit::Failed && failure.what.contains("line 1"), "{failure}");
 
-        let held = open_folder(&from, &env).await.unwrap();
+        let held = open_folder(&from, &env, Purpose::Work).await.unwrap();
         let failure = run(&global, DataVerb::Export { kept: kept(&from), to: None }).await.unwrap_err();
         assert!(failure.what.contains("in use by another process"), "{failure}");
         drop(held);

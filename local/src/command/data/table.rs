@@ -7,7 +7,7 @@ use aws_credential_types::provider::ProvideCredentials as _;
 use lamplighter_core::causes::in_one_line;
 use lamplighter_core::spec::{KeyRef, ServiceSpec, Transport};
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_store::{ExportError, OpenError, Store, StoreError, aws_client};
+use lamplighter_store::{ExportError, OpenError, Purpose, Store, StoreError, aws_client};
 
 use super::failed;
 use crate::exit::{Exit, Failure};
@@ -25,25 +25,12 @@ const RIGHTS_HINT: &str = "an export needs `dynamodb:GetItem`, `PutItem`, `Updat
 const PAGE: usize = 500;
 
 /// Opens the table `name` of `env`.
-pub(super) async fn open(name: &str, env: &EnvName) -> Result<Store, Failure> {
-    let account = account().await?;
-    let opened = Store::open(aws_client(&account), name, env, Moment::from(SystemTime::now())).await;
-    opened.map_err(|error| not_opened(name, &error))
-}
-
-/// Opens it for an import.
-pub(super) async fn open_to_import(name: &str, env: &EnvName) -> Result<Store, Failure> {
-    let account = account().await?;
-    let now = Moment::from(SystemTime::now());
-    let opened = Store::open_to_import(aws_client(&account), name, env, now).await;
-    opened.map_err(|error| not_opened(name, &error))
-}
-
-/// The account that this shell is told of.
-async fn account() -> Result<SdkConfig, Failure> {
+pub(super) async fn open(name: &str, env: &EnvName, purpose: Purpose) -> Result<Store, Failure> {
     let account = aws_config::defaults(BehaviorVersion::v2026_01_12()).load().await;
     look_over(&account).await?;
-    Ok(account)
+    let now = Moment::from(SystemTime::now());
+    let opened = Store::open_for(purpose, aws_client(&account), name, env, now).await;
+    opened.map_err(|error| not_opened(name, &error))
 }
 
 /// What can be known to be missing before anything is asked.

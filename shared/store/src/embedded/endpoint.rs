@@ -6,8 +6,7 @@ use std::path::Path;
 use lamplighter_core::{EnvName, Moment};
 
 use super::connector::{Connector, Runs};
-use crate::open::Purpose;
-use crate::{OpenError, Store, StoreError};
+use crate::{OpenError, Purpose, Store, StoreError};
 
 /// Longest request that is worth handing in: a batch of writes, whose limit is the table's own.
 pub const REQUEST_BYTES_MAX: usize = 16 * 1_024 * 1_024;
@@ -26,7 +25,7 @@ impl Endpoint {
     /// # Errors
     /// As for [`Store::open_file`].
     pub async fn open(path: &Path, env: &EnvName, now: Moment) -> Result<Endpoint, OpenError> {
-        let (store, database) = Store::open_database(path, env, now, Purpose::Work).await?;
+        let (store, database) = Store::open_database(Purpose::Work, path, env, now).await?;
         Ok(Endpoint { store, connector: Connector::new(database, Runs::OnBlockingThread, None) })
     }
 

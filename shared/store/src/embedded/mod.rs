@@ -15,9 +15,8 @@ use lamplighter_core::{EnvName, Moment};
 use crate::condition::Wording;
 use crate::item::{Key, LEASES, SHARDS, number, sort_key};
 use crate::lease::{CONFLICT_TRIES, conflict};
-use crate::open::Purpose;
 use crate::wire::{Freshness, Written};
-use crate::{OpenError, Store, StoreError};
+use crate::{OpenError, Purpose, Store, StoreError};
 
 mod connector;
 mod endpoint;
@@ -85,22 +84,27 @@ impl Store {
     /// # Errors
     /// If another process has the file, or it is not ours, another env's or of a newer schema: nothing is written then.
     pub async fn open_file(path: &Path, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
-        Store::open_database(path, env, now, Purpose::Work).await.map(|(store, _)| store)
+        Store::open_file_for(Purpose::Work, path, env, now).await
     }
 
-    /// Opens the database file `path` for [`Store::import`]: one in which an import broke off is not refused.
+    /// The same for whatever purpose.
     ///
     /// # Errors
     /// As for [`Store::open_file`].
-    pub async fn open_file_to_import(path: &Path, env: &EnvName, now: Moment) -> Result<Store, OpenError> {
-        Store::open_database(path, env, now, Purpose::Import).await.map(|(store, _)| store)
-    }
-
-    async fn open_database(
+    pub async fn open_file_for(
+        purpose: Purpose,
         path: &Path,
         env: &EnvName,
         now: Moment,
+    ) -> Result<Store, OpenError> {
+        Store::open_database(purpose, path, env, now).await.map(|(store, _)| store)
+    }
+
+    async fn open_database(
         purpose: Purpose,
+        path: &Path,
+        env: &EnvName,
+        now: Moment,
     ) -> Result<(Store, Database), OpenError> {
         let (place, path) = (path.display().to_string(), path.to_owned());
         let opening = tokio::task::spawn_blocking(move || lock_and_open(&path));
@@ -140,10 +144,10 @@ impl Store {
         Store::on_bytes(bytes, env, intercept).await?.adopted(now, Purpose::Work).await
     }
 
-    /// Opens the database in memory `bytes` as [`Store::open_to_import`] opens a table.
+    /// Opens the database in memory `bytes` to import into it.
     ///
     /// # Errors
-    /// As for that.
+    /// As for [`Store::open`].
     pub async fn open_memory_to_import(
         bytes: &MemoryBytes,
         env: &EnvName,
