@@ -43,7 +43,7 @@ pub(crate) fn account() -> Result<SdkConfig, Failure> {
 }
 
 fn needed(key: &'static str) -> Result<String, Failure> {
-    variable(key).ok_or_else(|| Failure::BadConfiguration { key, problem: "it is missing".to_owned() })
+    variable(key).ok_or_else(|| Failure::missing(key))
 }
 
 /// What a service of the account, or the way to it, said instead of an answer, in one line.

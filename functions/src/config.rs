@@ -80,11 +80,11 @@ impl Config {
     pub(crate) fn of(role: Role, read: impl Fn(&str) -> Option<String>) -> Result<Config, Failure> {
         let given =
             |key: &str| read(key).map(|value| value.trim().to_owned()).filter(|value| !value.is_empty());
-        let needed = |key: &'static str| given(key).ok_or_else(|| bad(key, "it is missing"));
+        let needed = |key: &'static str| given(key).ok_or_else(|| Failure::missing(key));
         let queue_url = needed("LAMPLIGHTER_QUEUE_URL")?;
         let networks = given("LAMPLIGHTER_ALLOWED_NETWORKS").unwrap_or_default();
         let mail = match (role, given("LAMPLIGHTER_MAIL")) {
-            (Role::Notify, None) => return Err(bad("LAMPLIGHTER_MAIL", "it is missing")),
+            (Role::Notify, None) => return Err(Failure::missing("LAMPLIGHTER_MAIL")),
             (_, mail) => mail.map(|mail| parse_mail(&mail)).transpose()?,
         };
         Ok(Config {

@@ -69,6 +69,11 @@ fn who_sets(key: &str) -> &'static str {
 }
 
 impl Failure {
+    /// A variable that is not there.
+    pub(crate) fn missing(key: &'static str) -> Failure {
+        Failure::BadConfiguration { key, problem: "it is missing".to_owned() }
+    }
+
     /// The stable name.
     #[must_use]
     pub fn name(&self) -> &'static str {

@@ -50,8 +50,7 @@ async fn pass_on(functions: Functions, ring: Ring) -> Result<(), Failure> {
         Ring::Notify { .. } => ("LAMPLIGHTER_NOTIFY", functions.notify),
         Ring::Sweep { .. } | Ring::Shard { .. } => return Ok(()),
     };
-    let function =
-        function.ok_or_else(|| Failure::BadConfiguration { key, problem: "it is missing".to_owned() })?;
+    let function = function.ok_or_else(|| Failure::missing(key))?;
     let payload = serde_json::to_vec(&ring).map_err(|error| Failure::Fault(error.to_string()))?;
     let call = functions.lambda.invoke().function_name(&function).invocation_type(InvocationType::Event);
     match call.payload(Blob::new(payload)).send().await {

@@ -16,8 +16,6 @@ use tempfile::TempDir;
 const SECRET: &str = "a-secret-access-key";
 /// Most characters of a failure's words: as much as a tired person reads.
 const LONGEST_LINE: usize = 300;
-/// Megabytes of a function, as the template gives all but `api`.
-const MEGABYTES: u32 = 128;
 /// The shortest interval of an env.
 const TICK: Duration = Duration::from_secs(60);
 
@@ -103,7 +101,7 @@ impl World {
 
     pub(crate) async fn start(&self, role: &str, changes: &[(&str, Option<&str>)]) -> Started {
         let (program, told) = (Path::new(program(role)), self.told(changes));
-        let process = Process::start(program, self.home.path(), MEGABYTES, &told).await.unwrap();
+        let process = Process::start(program, self.home.path(), &told).await.unwrap();
         Started { process }
     }
 

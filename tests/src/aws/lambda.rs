@@ -20,6 +20,8 @@ use tokio::sync::{Mutex, mpsc};
 
 /// The functions there are, by the names of their programs.
 pub const ROLES: [&str; 5] = ["api", "sweep", "recover", "advance", "notify"];
+/// Megabytes of a function, as the template gives all but `api`.
+pub const MEGABYTES: u32 = 128;
 /// Longest that anything is waited for: more than any function's own time limit.
 const PATIENCE: Duration = Duration::from_secs(90);
 /// The time limit a call is told of, as the template gives `sweep`.
@@ -68,7 +70,6 @@ impl Process {
     pub async fn start(
         program: &Path,
         folder: &Path,
-        megabytes: u32,
         told: &BTreeMap<&str, String>,
     ) -> anyhow::Result<Process> {
         let home = tempfile::tempdir().context("making a folder for the log")?;
@@ -85,7 +86,7 @@ impl Process {
             .env("AWS_LAMBDA_RUNTIME_API", address.to_string())
             .env("AWS_LAMBDA_FUNCTION_NAME", "function")
             .env("AWS_LAMBDA_FUNCTION_VERSION", "$LATEST")
-            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", megabytes.to_string())
+            .env("AWS_LAMBDA_FUNCTION_MEMORY_SIZE", MEGABYTES.to_string())
             .env("AWS_LAMBDA_LOG_GROUP_NAME", "function")
             .env("AWS_LAMBDA_LOG_STREAM_NAME", "function")
             .stdin(Stdio::null())
@@ -126,6 +127,12 @@ impl Process {
             anyhow::bail!("the function answered twice")
         };
         Ok(Answer { went_well, body, wall: asked.duration_since(began) })
+    }
+
+    /// How much it has written so far.
+    #[must_use]
+    pub fn log_bytes(&self) -> u64 {
+        std::fs::metadata(&self.log).map_or(0, |log| log.len())
     }
 
     /// What it has written so far.

@@ -5,6 +5,6 @@ mod lambda;
 mod service;
 mod table;
 
-pub use lambda::{Answer, Process, ROLES};
+pub use lambda::{Answer, MEGABYTES, Process, ROLES};
 pub use service::Service;
 pub use table::{Table, Units};

@@ -9,9 +9,6 @@ use serde_json::Value;
 
 use crate::measure::{exact_cpu_of, peak_kib_of};
 
-/// Megabytes of a function, as the template gives all but `api`.
-pub(super) const MEGABYTES: u32 = 128;
-
 /// A function. It ends when this is dropped.
 pub(super) struct Function {
     process: Process,
@@ -37,18 +34,18 @@ impl Function {
         folder: &Path,
         told: &BTreeMap<&str, String>,
     ) -> anyhow::Result<Function> {
-        let process = Process::start(bootstrap, folder, MEGABYTES, told).await?;
+        let process = Process::start(bootstrap, folder, told).await?;
         let start_cpu = cpu_of(&process);
         Ok(Function { start: process.start_took(), start_cpu, process })
     }
 
     /// Makes one call, and waits until the function asks for the next.
     pub(super) async fn call(&mut self, event: Value) -> anyhow::Result<Called> {
-        let (cpu, log_bytes) = (cpu_of(&self.process), self.log_bytes());
+        let (cpu, log_bytes) = (cpu_of(&self.process), self.process.log_bytes());
         let answer = self.process.call(event).await?;
         let cpu = cpu_of(&self.process).saturating_sub(cpu);
         anyhow::ensure!(answer.went_well, "the function failed: {}\n{}", answer.body, self.last_line());
-        Ok(Called { wall: answer.wall, cpu, log_bytes: self.log_bytes() - log_bytes })
+        Ok(Called { wall: answer.wall, cpu, log_bytes: self.process.log_bytes() - log_bytes })
     }
 
     /// Most memory it ever had, in KiB.
@@ -59,10 +56,6 @@ impl Function {
     /// The last line of its log.
     pub(super) fn last_line(&self) -> String {
         self.process.log().lines().last().unwrap_or_default().to_owned()
-    }
-
-    fn log_bytes(&self) -> u64 {
-        u64::try_from(self.process.log().len()).unwrap_or(u64::MAX)
     }
 }
 

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use lamplighter_core::EnvName;
+use lamplighter_tests::aws::MEGABYTES;
 
 use crate::fleet::Fleet;
 use shard::{Over, Shard};
@@ -31,7 +32,7 @@ pub(crate) async fn measure(folder: &Path) -> anyhow::Result<()> {
     artefacts::measure(&folder, &told(&env, "http://127.0.0.1:1", &fleet.roots())).await?;
     println!(
         "\na shard of {SERVICES} services, swept by `sweep` of {} MB, hosts {} ms away",
-        lambda::MEGABYTES,
+        MEGABYTES,
         ROUND_TRIP.as_millis()
     );
     let mut swept = Vec::new();

@@ -4,8 +4,8 @@ use lamplighter_core::bill::{
     ALARM_METRICS, Counts, IDLE_POLLS, MONTH_DAYS, PRICES_AS_OF, REQUESTS_PER_MESSAGE, SCHEDULES, WRITE_UNIT,
     bill, total, total_beyond_free,
 };
+use lamplighter_tests::aws::MEGABYTES;
 
-use super::lambda::MEGABYTES;
 use super::shard::{Call, Shard};
 use super::{ROUND_TRIP, SERVICES};
 

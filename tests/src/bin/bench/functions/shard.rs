@@ -8,11 +8,11 @@ use std::time::{Duration, SystemTime};
 use anyhow::Context as _;
 use lamplighter_core::spec::{Check, ServiceSpec};
 use lamplighter_core::{EnvName, Moment};
-use lamplighter_tests::aws::{Table, Units};
+use lamplighter_tests::aws::{MEGABYTES, Table, Units};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 
-use super::lambda::{Called, Function, MEGABYTES};
+use super::lambda::{Called, Function};
 use super::{artefacts, told};
 use crate::fleet::Fleet;
 
