@@ -1,8 +1,8 @@
 //! Bad hosts: what they do to a look, and what it makes of them.
 //!
 //! Every host here is real as far as the wire goes: a TCP listener on a free port that misbehaves on purpose.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
-#![allow(missing_docs, unreachable_pub, reason = "a test has no public items")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(unreachable_pub, reason = "a test has no public items")]
 
 mod checks;
 mod crowd;

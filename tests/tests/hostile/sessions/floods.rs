@@ -61,21 +61,31 @@ async fn endless_stderr_is_cut_off() {
     is_cut_off(&host).await;
 }
 
+/// A host that says `first`, so often `chunk`, and then that its command ended with `status`.
+async fn drowning(first: &'static str, chunk: &str, times: usize, status: u32) -> HostileHost {
+    let chunk = chunk.to_owned();
+    HostileHost::start(move |mut visit| {
+        let chunk = chunk.clone();
+        async move {
+            visit.up_to_exec().await?;
+            if !first.is_empty() {
+                visit.say(first.as_bytes()).await?;
+            }
+            for _ in 0..times {
+                visit.say(chunk.as_bytes()).await?;
+            }
+            let channel = visit.channel;
+            visit.status(channel, status).await?;
+            visit.close().await
+        }
+    })
+    .await
+}
+
 #[tokio::test]
 async fn a_verdict_drowned_in_output_is_no_verdict() {
     // The status is success, the first line is right, and ten megabytes follow: more than anyone should believe.
-    let host = HostileHost::start(|mut visit| async move {
-        visit.up_to_exec().await?;
-        visit.say(b"active\n").await?;
-        let chunk = vec![b'x'; 30_000];
-        for _ in 0..350 {
-            visit.say(&chunk).await?;
-        }
-        let channel = visit.channel;
-        visit.status(channel, 0).await?;
-        visit.close().await
-    })
-    .await;
+    let host = drowning("active\n", &"x".repeat(30_000), 350, 0).await;
     assert_unreachable(&look(&host).await, &[NoVerdict, Protocol]);
 }
 
@@ -143,17 +153,7 @@ async fn hostile_text_is_shown_as_plain_text() {
 
 #[tokio::test]
 async fn a_line_of_ten_megabytes_does_not_fit_through() {
-    let host = HostileHost::start(|mut visit| async move {
-        visit.up_to_exec().await?;
-        let chunk = vec![b'A'; 32_000];
-        for _ in 0..330 {
-            visit.say(&chunk).await?;
-        }
-        let channel = visit.channel;
-        visit.status(channel, 3).await?;
-        visit.close().await
-    })
-    .await;
+    let host = drowning("", &"A".repeat(32_000), 330, 3).await;
     assert_unreachable(&look(&host).await, &[NoVerdict, Protocol]);
 }
 
