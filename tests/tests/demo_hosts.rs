@@ -1,5 +1,5 @@
 //! The demo's hosts, reached as any host is: looks, restarts under the real guard, and being cut off.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 use std::time::{Duration, SystemTime};
 

@@ -1,6 +1,6 @@
 //! Every write condition holds something up: with it a fact is true, and without it that same fact is false.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 #[path = "conditions/rollouts.rs"]

@@ -1,6 +1,6 @@
 //! What every table must do, embedded or on AWS: set `LAMPLIGHTER_DYNAMODB_ENDPOINT` to hold another one to it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Deliveries of webhooks, as every table must remember them.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

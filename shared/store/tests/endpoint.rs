@@ -1,6 +1,6 @@
 //! The data file as an endpoint: what another process asks of it, and what it may not do.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

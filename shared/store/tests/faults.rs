@@ -1,6 +1,6 @@
 //! The faults of a table over a network, injected between the SDK and the engine.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

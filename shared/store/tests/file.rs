@@ -1,6 +1,6 @@
 //! The data file of the one-box home: whose it is, who has it, what it survives, and the way out of it.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

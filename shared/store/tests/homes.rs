@@ -1,5 +1,5 @@
 //! What many short-lived processes over one table need: to see that it has changed under them, and to keep one ledger.
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

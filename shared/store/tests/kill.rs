@@ -2,7 +2,7 @@
 //!
 //! The test runs itself again as a child that commits until it is killed.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

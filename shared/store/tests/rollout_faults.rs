@@ -1,6 +1,6 @@
 //! Starts and moves of rollouts under the faults of a table over a network, at every call they make.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,6 +1,6 @@
 //! Cost is a feature: what sweeping, one transition and a whole heal consume, by the table's own account.
 
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
 
 mod common;
 

@@ -1,7 +1,6 @@
 //! A small fleet, and a table to keep it in: the embedded engine's, or one at `LAMPLIGHTER_DYNAMODB_ENDPOINT`.
 
-#![allow(dead_code, reason = "every suite uses a part of it")]
-#![allow(clippy::unwrap_used, reason = "a test may panic")]
+#![expect(dead_code, reason = "every suite uses a part of it")]
 
 pub(crate) mod meanwhile;
 pub(crate) mod rollouts;
