@@ -15,8 +15,8 @@ use axum::routing::post;
 use lamplighter_core::EnvName;
 use lamplighter_core::settings::Settings;
 use lamplighter_core::spec::ServiceSpec;
+use lamplighter_store::Expected;
 use lamplighter_store::embedded::Endpoint;
-use lamplighter_store::{Expected, Store};
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -62,13 +62,13 @@ impl Table {
         answers_after: Duration,
     ) -> anyhow::Result<Table> {
         let (file, now) = (folder.join("table.sqlite"), SystemTime::now().into());
-        let store = Store::open_file(&file, env, now).await.context("making the table")?;
+        // Opened once: a process that another test starts meanwhile may hold the file's lock for a moment.
+        let endpoint = Endpoint::open(&file, env, now).await.context("making the table")?;
+        let store = endpoint.store();
         store.put_settings(0, &Settings::default()).await.context("storing settings")?;
         for spec in services {
             store.put_service(spec, Expected::Absent, now).await.context("storing a service")?;
         }
-        drop(store);
-        let endpoint = Endpoint::open(&file, env, now).await.context("opening the table")?;
         let counted = Arc::new(Counted { endpoint, units: Mutex::default(), answers_after });
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.context("offering the table")?;
         let address: SocketAddr = listener.local_addr().context("finding the table")?;

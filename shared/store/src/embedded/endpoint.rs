@@ -35,6 +35,12 @@ impl Endpoint {
         self.connector.answer(target, body).await
     }
 
+    /// The same data, for this process itself: a file is opened once.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
     /// Removes the items whose time is over, and says how many went: see [`Store::sweep_ttl`].
     ///
     /// # Errors
