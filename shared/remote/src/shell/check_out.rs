@@ -17,7 +17,8 @@ pub(super) fn check_out(git: &GitUpdate, way: Way) -> String {
 }
 
 /// Lock files of a git that was killed stand in the way of every other. They go only while we hold the host's lock and no
-/// git is at work in the checkout. `half_way` notes that the tree is about to be touched, until it is whole again.
+/// git is at work in the checkout; the list of them is made first, since making it takes a git of our own. `half_way` notes
+/// that the tree is about to be touched, until it is whole again.
 const LOCKS: &str = "\
 at_work() (
   for process in /proc/[0-9]*; do
@@ -34,7 +35,8 @@ lock_files() {
   find \"$gitdir/modules\" -name index.lock -o -name HEAD.lock -o -name shallow.lock 2>/dev/null
 }
 clear_locks() {
-  lock_files | while IFS= read -r file; do
+  files=$(lock_files)
+  printf '%s\\n' \"$files\" | while IFS= read -r file; do
     [ -e \"$file\" ] || continue
     at_work && exit 1
     [ \"$lock\" = 0 ] || { rm -f \"$file\" && remark removed \"${file##*/}\"; } || :

@@ -121,6 +121,21 @@ fn locks_that_a_killed_git_left_are_cleared_away_and_said() {
 }
 
 #[test]
+fn a_git_of_our_own_is_not_taken_for_another_at_work() {
+    let bench = Bench::new();
+    let target = bench.push("app.txt", "two");
+    for name in ["index.lock", "HEAD.lock"] {
+        fs::write(bench.path("app/.git").join(name), "").unwrap();
+    }
+    // The git that helps to list the locks is slow, and so is the removal of the first: were both under way at once, the look
+    // at the second would meet that git.
+    bench.tool("git", "case \"$*\" in *--git-common-dir*) sleep 2 ;; esac\nPATH=${PATH#*:} exec git \"$@\"");
+    bench.tool("rm", "sleep 0.5\nPATH=${PATH#*:} exec rm \"$@\"");
+    assert_eq!(bench.make(&Asked::forward(1, CHECK_OUT, &target, &bench.first)), done(FIRST_RUN));
+    assert_eq!(bench.remarks(), ["removed index.lock", "removed HEAD.lock"]);
+}
+
+#[test]
 fn the_lock_of_a_git_at_work_is_left_to_it() {
     let bench = Bench::new();
     let target = bench.push("app.txt", "two");
