@@ -5,7 +5,7 @@
 //! it holds in memory is needed by the next call, and nothing it began is left running when it returns: Lambda freezes
 //! the process then, and would wake a forgotten task in the middle of another call.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod account;
 mod config;

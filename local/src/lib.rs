@@ -1,5 +1,5 @@
 //! Lamplighter on one box: the server, and the command line that talks to either home.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod cli;
 pub mod client;

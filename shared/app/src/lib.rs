@@ -2,7 +2,7 @@
 //!
 //! Every verb is *lease · load · look · decide · commit · act*. A tick, a timer, a queue message and a button are the
 //! same thing, a reason to look: no state travels in an event, so a lost or doubled one is harmless.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod advance;
 mod bell;

@@ -4,7 +4,7 @@
 //! what a look saw comes in as a [`sight::Look`], and what comes out is a [`decision::Decision`]: the next
 //! state, the effects that carry it out, and `because`, the operator's sentence.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 pub mod backoff;
 pub mod bill;

@@ -4,7 +4,7 @@
 //! behind it. The router, the OpenAPI description and the tests of who may ask what are all made from those rows, so no
 //! operation can be there and undocumented, or there and unguarded.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod act;
 mod answer;

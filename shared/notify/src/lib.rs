@@ -4,7 +4,7 @@
 //! [`digest()`]; a [`Post`] takes it to a mail server, to Amazon SES or, where neither is configured, to a folder of `.eml` files.
 //! Whether and when to write to whom was decided before: nothing here keeps state or reads a clock.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod careful;
 mod digest;

@@ -3,7 +3,7 @@
 //! The only crate that knows SSH as a client, and the only one that writes shell text (in one place, `shell`).
 //! Everything a host says is hostile text: capped while it is read, limited in time, cleaned before it is shown.
 //! A look never fails: whatever goes wrong is itself something that was seen.
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
+#![cfg_attr(test, expect(clippy::unwrap_used, reason = "a test may panic"))]
 
 mod alive;
 mod credential;

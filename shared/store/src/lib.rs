@@ -4,8 +4,6 @@
 //! Time always comes in as an argument. Nothing is cached here: what a caller keeps, it keeps by a shard's
 //! `fleet_version`, which changes with every change of a spec or a watch in that shard.
 
-#![cfg_attr(test, allow(clippy::unwrap_used, reason = "a test may panic"))]
-
 use std::fmt;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
